@@ -114,12 +114,12 @@ impl<'a> Expression<'a> {
         match self.kind {
             Kind::Global => b"",
             Kind::Literal => self.text,
-            Kind::Environment => self.from_environment(source, buffer),
+            Kind::Environment => self.look_up(source, buffer),
             kind => assemble(kind, source, buffer),
         }
     }
 
-    fn from_environment<'r>(self, source: &'r impl NameSource, buffer: &'r mut Vec<u8>) -> &'r [u8]
+    fn look_up<'r>(self, source: &'r impl NameSource, buffer: &'r mut Vec<u8>) -> &'r [u8]
     where
         'a: 'r,
     {
