@@ -61,7 +61,7 @@ impl ScriptOptions {
 }
 
 /// Name and value; a word without `=` has no name that anyone knows.
-fn split<'a>(word: &'a [u8]) -> (&'a [u8], &'a [u8]) {
+fn split(word: &[u8]) -> (&[u8], &[u8]) {
     match word.iter().position(|byte| *byte == b'=') {
         Some(at) => (&word[..at], &word[at + 1..]),
         None => (b"", word),
