@@ -1,25 +1,21 @@
 //! Script aliases: from a URL path to a script file (`WSGIScriptAlias`, `WSGIScriptAliasMatch`).
 
 use std::borrow::Cow;
+use std::ffi::CStr;
 use std::fmt;
+use std::ops::Range;
 
 use crate::config::ConfigError;
 use crate::config::options::ScriptOptions;
 
 /// A compiled regular expression of the server's own dialect.
 pub trait Regex: fmt::Debug + Send + Sync {
-    /// Finds the expression in `path` and puts what its groups matched into `target` (`$0` to `$9`).
-    fn substitute(&self, path: &[u8], target: &[u8]) -> Option<Substitution>;
+    /// The first match in `path`: where it lies, and where the groups of it that took part do.
+    fn find(&self, path: &CStr) -> Option<Groups>;
 }
 
-/// A match of an [`Regex`].
-#[derive(Debug, PartialEq, Eq)]
-pub struct Substitution {
-    /// The target, filled in.
-    pub target: Vec<u8>,
-    /// Where the match ends in the path.
-    pub end: usize,
-}
+/// The whole match (0) and its groups (1 to 9).
+pub type Groups = [Option<Range<usize>>; 10];
 
 #[derive(Debug)]
 enum Pattern {
@@ -42,8 +38,6 @@ pub struct ScriptAlias {
 pub struct Mapped<'a> {
     /// The alias's target, its groups filled in.
     pub target: Cow<'a, [u8]>,
-    /// The part of the path that is the alias.
-    pub location: &'a [u8],
     /// The part of the path that goes on the target.
     pub rest: &'a [u8],
 }
@@ -82,22 +76,48 @@ impl ScriptAlias {
     }
 
     /// Maps the decoded path of a URL, when the alias matches it.
-    pub fn map<'a>(&'a self, path: &'a [u8]) -> Option<Mapped<'a>> {
+    pub fn map<'a>(&'a self, path: &'a CStr) -> Option<Mapped<'a>> {
+        let bytes = path.to_bytes();
         match &self.pattern {
             Pattern::Prefix(location) => {
-                let end = match_prefix(location, path)?;
+                let end = match_prefix(location, bytes)?;
                 // `/` covers every path and takes none of it away.
                 let taken = if **location == *b"/" { 0 } else { end };
-                let target = Cow::Borrowed(&*self.target);
-                Some(Mapped { target, location: &path[..end], rest: &path[taken..] })
+                Some(Mapped { target: Cow::Borrowed(&self.target), rest: &bytes[taken..] })
             }
             Pattern::Expression(_, compiled) => {
-                let Substitution { target, end } = compiled.as_ref()?.substitute(path, &self.target)?;
-                let (location, rest) = path.split_at_checked(end)?;
-                Some(Mapped { target: Cow::Owned(target), location, rest })
+                let groups = compiled.as_ref()?.find(path)?;
+                let end = groups[0].as_ref()?.end;
+                let target = Cow::Owned(substituted(&self.target, bytes, &groups));
+                Some(Mapped { target, rest: bytes.get(end..)? })
             }
         }
     }
+}
+
+/// `template` with `$0` to `$9` filled in; a backslash takes its meaning from the character after it, as in httpd's
+/// own `AliasMatch`.
+fn substituted(template: &[u8], path: &[u8], groups: &Groups) -> Vec<u8> {
+    let mut text = Vec::with_capacity(template.len() + path.len());
+    let mut rest = template;
+    while let Some((first, after)) = rest.split_first() {
+        rest = match (first, after.split_first()) {
+            (b'$', Some((digit @ b'0'..=b'9', after))) => {
+                let group = groups[usize::from(digit - b'0')].clone();
+                text.extend_from_slice(group.and_then(|range| path.get(range)).unwrap_or_default());
+                after
+            }
+            (b'\\', Some((escaped, after))) => {
+                text.push(*escaped);
+                after
+            }
+            _ => {
+                text.push(*first);
+                after
+            }
+        };
+    }
+    text
 }
 
 /// Where `location` ends in `path`. A run of slashes matches any run of slashes; the match ends with a path segment.
@@ -118,12 +138,15 @@ fn match_prefix(location: &[u8], path: &[u8]) -> Option<usize> {
 
 #[cfg(test)]
 mod tests {
+    use std::ffi::CString;
+
     use super::*;
     use crate::request::{CallableName, Name};
 
     fn file(location: &str, target: &str, path: &str) -> Option<String> {
         let alias = ScriptAlias::prefix(location.as_bytes(), target.as_bytes(), ScriptOptions::default());
-        let mapped = alias.map(path.as_bytes())?;
+        let path = CString::new(path).unwrap();
+        let mapped = alias.map(&path)?;
         Some(String::from_utf8([&mapped.target, mapped.rest].concat()).unwrap())
     }
 
@@ -157,28 +180,36 @@ mod tests {
         assert_eq!(file("/", "/srv/app.wsgi", "x"), None);
     }
 
-    /// Matches `/site/` and what follows up to the next slash.
+    /// Finds `/site/` and a name, which is group 1, wherever they are.
     #[derive(Debug)]
     struct Site;
 
     impl Regex for Site {
-        fn substitute(&self, path: &[u8], target: &[u8]) -> Option<Substitution> {
-            let name = path.strip_prefix(b"/site/")?.split(|byte| *byte == b'/').next()?;
-            let target = String::from_utf8_lossy(target).replace("$1", &String::from_utf8_lossy(name));
-            Some(Substitution { target: target.into_bytes(), end: "/site/".len() + name.len() })
+        fn find(&self, path: &CStr) -> Option<Groups> {
+            let path = path.to_str().unwrap();
+            let start = path.find("/site/")?;
+            let name = start + "/site/".len();
+            let end = path[name..].find('/').map_or(path.len(), |length| name + length);
+            let mut groups = Groups::default();
+            groups[0] = Some(start..end);
+            groups[1] = Some(name..end);
+            Some(groups)
         }
     }
 
     #[test]
     fn an_expression_fills_in_the_target() {
-        let mut alias = ScriptAlias::expression(b"^/site/([^/]+)", b"/srv/$1.wsgi", ScriptOptions::default());
-        assert_eq!(alias.map(b"/site/blog/x"), None);
-        alias.compile(|text| (text == b"^/site/([^/]+)").then(|| Box::new(Site) as _)).unwrap();
-        let mapped = alias.map(b"/site/blog/x").unwrap();
-        assert_eq!(
-            (&*mapped.target, mapped.location, mapped.rest),
-            (&b"/srv/blog.wsgi"[..], &b"/site/blog"[..], &b"/x"[..])
-        );
+        let options = ScriptOptions::default();
+        let mut alias = ScriptAlias::expression(b"/site/([^/]+)", br"/srv/$1/$0-$2\$1$.wsgi", options);
+        assert_eq!(alias.map(c"/site/blog/x"), None);
+        alias.compile(|text| (text == b"/site/([^/]+)").then(|| Box::new(Site) as _)).unwrap();
+        // What lies before the match is dropped with it.
+        for path in [c"/site/blog/x", c"/old/site/blog/x"] {
+            let mapped = alias.map(path).unwrap();
+            assert_eq!(mapped.target.escape_ascii().to_string(), "/srv/blog//site/blog-$1$.wsgi");
+            assert_eq!(mapped.rest, b"/x");
+        }
+        assert_eq!(alias.map(c"/blog"), None);
     }
 
     #[test]

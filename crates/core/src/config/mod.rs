@@ -15,7 +15,7 @@ mod process;
 mod server;
 mod value;
 
-pub use alias::{Mapped, Regex, ScriptAlias, Substitution};
+pub use alias::{Groups, Mapped, Regex, ScriptAlias};
 pub use directory::{DirectorySettings, HandlerScript, MapHeadToGet, RequestSettings, Route};
 pub use document::markdown;
 pub use error::{ConfigError, DirectiveError};
