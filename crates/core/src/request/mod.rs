@@ -4,11 +4,17 @@
 //! object. This folder knows no server and no Python; it does not read the body (that is [`crate::exchange`]).
 
 mod field;
+mod forwarded;
+mod name;
+mod network;
 mod target;
 mod variable;
 mod view;
 
 pub use field::{ExtraVariable, Field};
+pub use forwarded::{Forwarded, ProxyHeader, Trust};
+pub use name::{Callable, CallableName, Expression, Name, NameSource};
+pub use network::{Network, NotANetwork};
 pub use target::Target;
 pub use variable::{Variable, Variables};
 pub use view::{Authorization, BodyLength, RequestView};
