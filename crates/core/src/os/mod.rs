@@ -1,0 +1,8 @@
+//! What the standard library lacks of the operating system: dropping privileges, and running a program of someone
+//! else's within bounds. Knows no server and no Python.
+
+mod account;
+mod errand;
+
+pub use account::Account;
+pub use errand::{End, Errand, Obstacle, Report, Running, Step};
