@@ -4,10 +4,12 @@
 
 #![allow(unsafe_code, reason = "defines the symbol that httpd loads")]
 
+mod directives;
 mod ffi;
 mod log;
 mod pool;
 mod record;
+mod translate;
 
 use std::ptr;
 
@@ -24,13 +26,16 @@ pub static mut wsgi_module: ffi::module = ffi::module {
     next: ptr::null_mut(),
     magic: ffi::MODULE_MAGIC_COOKIE as std::ffi::c_ulong,
     rewrite_args: None,
-    create_dir_config: None,
-    merge_dir_config: None,
-    create_server_config: None,
-    merge_server_config: None,
-    cmds: ptr::null(),
+    create_dir_config: Some(directives::create_directory),
+    merge_dir_config: Some(directives::merge_directory),
+    create_server_config: Some(directives::create_server),
+    merge_server_config: Some(directives::merge_server),
+    cmds: directives::COMMANDS.as_raw(),
     register_hooks: Some(register_hooks),
     flags: 0,
 };
 
-unsafe extern "C" fn register_hooks(_pool: *mut ffi::apr_pool_t) {}
+unsafe extern "C" fn register_hooks(_pool: *mut ffi::apr_pool_t) {
+    directives::register_hooks();
+    translate::register_hooks();
+}

@@ -192,3 +192,6 @@ impl RequestSettings<'_> {
         self.restrict_process.is_none_or(|allowed| allowed.iter().any(|name| **name == *group))
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -74,6 +74,7 @@ impl fmt::Display for DirectiveError {
             ConfigError::MustBe { .. } | ConfigError::Count(_) => "",
             _ => ":",
         };
-        write!(f, "{}{separator} {}", self.directive, self.error)
+        let closing = if self.directive.starts_with('<') { ">" } else { "" };
+        write!(f, "{}{closing}{separator} {}", self.directive, self.error)
     }
 }

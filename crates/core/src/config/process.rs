@@ -116,3 +116,36 @@ pub struct PythonSettings<'a> {
     /// Interpreters are ended at exit.
     pub destroy_interpreter: bool,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn defaults() {
+        let settings = ProcessSettings::default();
+        assert!(settings.needs_embedded_python());
+        assert!(!settings.restrict_embedded());
+        let python = settings.resolve();
+        assert_eq!((python.home, python.optimize, python.switch_interval), (None, 0, 0.0));
+        assert!(python.path.is_empty() && python.warnings.is_empty());
+        assert!(python.eggs.get().is_none() && python.hash_seed.get().is_none());
+        assert!(python.restrict_signal && python.destroy_interpreter);
+        assert!(!python.restrict_stdin && !python.restrict_stdout && !python.dont_write_bytecode);
+    }
+
+    #[test]
+    fn restricted_embedded_mode_needs_python_for_import_scripts_alone() {
+        let import = |needs_python| {
+            vec![ImportScript { script: [].into(), application_group: [].into(), needs_python }]
+        };
+        let restricted = |imports| ProcessSettings {
+            restrict_embedded: Some(true),
+            imports,
+            ..ProcessSettings::default()
+        };
+        assert!(!restricted(vec![]).needs_embedded_python());
+        assert!(!restricted(import(false)).needs_embedded_python());
+        assert!(restricted(import(true)).needs_embedded_python());
+    }
+}

@@ -107,7 +107,7 @@ pub(super) fn networks(field: &mut Option<Arc<[Network]>>, words: Words<'_>) -> 
         str::from_utf8(word).ok().and_then(|text| text.parse().ok()).ok_or_else(|| {
             let text = String::from_utf8_lossy(word);
             let reason = format!(
-                "Unable to parse trusted proxy IP address/subnet of \"{text}\". {}",
+                "Unable to parse trusted proxy IP address/subnet of \"{text}\". Accepted: {}",
                 crate::request::NotANetwork
             );
             ConfigError::value(word, reason)

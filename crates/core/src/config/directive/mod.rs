@@ -178,3 +178,6 @@ pub const SECTIONS: &[Section] = &[
 pub fn all() -> impl Iterator<Item = &'static Directive> {
     SECTIONS.iter().flat_map(|section| section.directives)
 }
+
+#[cfg(test)]
+mod tests;
