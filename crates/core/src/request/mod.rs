@@ -9,6 +9,7 @@ mod field;
 mod forwarded;
 mod name;
 mod network;
+pub mod path;
 mod target;
 mod variable;
 mod view;
