@@ -146,16 +146,30 @@ impl<'py> RaisedException<'py> {
     fn format(&self) -> PyResult<'py, Vec<String>> {
         let py = self.value.py();
         let format = py.import("traceback")?.attribute(c"format_exception")?;
-        let pieces = format.call(&[&self.kind, &self.value, &self.traceback])?.iterate()?;
-        let mut lines = Vec::new();
-        while let Some(piece) = pieces.next()? {
-            lines.extend(piece.to_text_lossy().lines().map(str::to_owned));
-        }
-        Ok(lines)
+        text_lines(&format.call(&[&self.kind, &self.value, &self.traceback])?)
     }
 }
 
+/// The lines in an iterable of texts.
+fn text_lines<'py>(pieces: &Obj<'py>) -> PyResult<'py, Vec<String>> {
+    let pieces = pieces.iterate()?;
+    let mut lines = Vec::new();
+    while let Some(piece) = pieces.next()? {
+        lines.extend(piece.to_text_lossy().lines().map(str::to_owned));
+    }
+    Ok(lines)
+}
+
 impl<'py> Attached<'py> {
+    /// The stack of the Python code that is running, as the interpreter would print it.
+    pub fn stack_lines(self) -> Vec<String> {
+        let stack = self.import("traceback").and_then(|module| module.call_method(c"format_stack", &[]));
+        stack.and_then(|stack| text_lines(&stack)).unwrap_or_else(|raised| {
+            raised.clear();
+            Vec::new()
+        })
+    }
+
     /// Whether an exception is set.
     #[inline]
     pub fn has_exception(self) -> bool {

@@ -2,8 +2,8 @@
 
 use crate::python::{Attached, Module, Obj, PyResult};
 use crate::wsgi::environ::COMPATIBILITY;
-use crate::wsgi::host::Types;
-use crate::wsgi::process::Settings;
+use crate::wsgi::settings::Settings;
+use crate::wsgi::types::Types;
 
 /// Adds the modules to the interpreter that the thread is attached to.
 pub fn add<'py>(py: Attached<'py>, settings: &Settings, group: &[u8], types: &Types) -> PyResult<'py, ()> {

@@ -15,7 +15,7 @@ use oxwsgi_core::request::{RequestView, Variable};
 
 use crate::python::{Attached, Held, Obj, PyResult};
 use crate::wsgi::header_keys::{HeaderKeys, NameHasher};
-use crate::wsgi::process::Settings;
+use crate::wsgi::settings::Settings;
 use crate::wsgi::toolkit::Toolkit;
 
 /// Names of configured variables that are remembered.

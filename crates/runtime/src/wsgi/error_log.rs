@@ -7,7 +7,7 @@ use std::rc::Rc;
 use oxwsgi_core::report::{Level, Lines};
 
 use crate::python::{Args, Attached, Class, Exception, Method, Obj, Property, PyResult, method, property};
-use crate::wsgi::process::Process;
+use crate::wsgi::settings::Settings;
 use crate::wsgi::transaction::Transaction;
 
 thread_local! {
@@ -32,7 +32,7 @@ enum Target {
     /// `wsgi.errors` of a request.
     Request(Rc<Transaction>),
     /// `sys.stderr` or `sys.stdout`: the request that the writing thread serves, or else the server's log.
-    Thread { process: &'static Process, level: Level, lines: RefCell<Lines> },
+    Thread { settings: &'static Settings, level: Level, lines: RefCell<Lines> },
 }
 
 impl Log {
@@ -42,8 +42,8 @@ impl Log {
     }
 
     /// `sys.stderr` or `sys.stdout`.
-    pub fn of_thread(process: &'static Process, name: &'static CStr) -> Self {
-        Self { name, target: Target::Thread { process, level: Level::Error, lines: RefCell::default() } }
+    pub fn of_thread(settings: &'static Settings, name: &'static CStr) -> Self {
+        Self { name, target: Target::Thread { settings, level: Level::Error, lines: RefCell::default() } }
     }
 
     fn write_bytes<'py>(&self, py: Attached<'py>, call: &str, bytes: &[u8]) -> PyResult<'py, ()> {
@@ -56,7 +56,7 @@ impl Log {
                 }
                 transaction.write_log(py, Level::Error, bytes);
             }
-            Target::Thread { process, level, lines } => {
+            Target::Thread { settings, level, lines } => {
                 let current = CURRENT.with_borrow(Clone::clone);
                 if let Some(transaction) = current.filter(|transaction| transaction.is_open()) {
                     transaction.write_log(py, *level, bytes);
@@ -64,7 +64,7 @@ impl Log {
                 }
                 let mut complete = Vec::new();
                 lines.borrow_mut().write(bytes, |line| complete.push(line));
-                log_outside_request(py, process, *level, &complete);
+                log_outside_request(py, settings, *level, &complete);
             }
         }
         Ok(())
@@ -105,13 +105,13 @@ impl Log {
                     transaction.flush_lines(py);
                 }
             }
-            Target::Thread { process, level, lines } => {
+            Target::Thread { settings, level, lines } => {
                 if let Some(transaction) = CURRENT.with_borrow(Clone::clone) {
                     transaction.flush_lines(py);
                 }
                 let mut rest = Vec::new();
                 lines.borrow_mut().flush(|line| rest.push(line));
-                log_outside_request(py, process, *level, &rest);
+                log_outside_request(py, settings, *level, &rest);
             }
         }
         Ok(py.none())
@@ -147,9 +147,9 @@ impl Log {
     }
 }
 
-fn log_outside_request(py: Attached<'_>, process: &'static Process, level: Level, lines: &[Vec<u8>]) {
+fn log_outside_request(py: Attached<'_>, settings: &'static Settings, level: Level, lines: &[Vec<u8>]) {
     if !lines.is_empty() {
-        let log = process.settings().log;
+        let log = settings.log;
         py.detach(|| lines.iter().for_each(|line| log.write(level, line)));
     }
 }

@@ -1,89 +1,52 @@
 //! What the gateway keeps for one interpreter, and how it prepares a new one.
 
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::ffi::CStr;
 
 use oxwsgi_core::report::{Level, Number};
 
-use crate::python::{Attached, Held, Obj, PyResult, RaisedException, Type};
+use crate::python::{Attached, Held, Obj, PyResult};
 use crate::wsgi::application::Scripts;
 use crate::wsgi::embedded_module;
 use crate::wsgi::environ::EnvironTemplate;
 use crate::wsgi::error_log::Log;
-use crate::wsgi::file_wrapper::FileWrapper;
-use crate::wsgi::input::Input;
-use crate::wsgi::process::{Process, context};
+use crate::wsgi::place::Place;
+use crate::wsgi::report::Report;
 use crate::wsgi::restrict::{Restricted, SignalIntercept};
-use crate::wsgi::start_response::{StartResponse, Write};
+use crate::wsgi::settings::Settings;
 use crate::wsgi::toolkit::Toolkit;
-use crate::wsgi::traceback::Report;
+use crate::wsgi::types::Types;
 
 /// More sets than threads serve requests at once are never idle; more than this are not kept.
 const MOST_TOOLKITS: usize = 256;
 
-/// The classes of the gateway, as one interpreter has them.
-#[derive(Debug)]
-#[allow(missing_docs, reason = "each is the class of its name")]
-pub struct Types {
-    pub input: Type<Input>,
-    pub log: Type<Log>,
-    pub start_response: Type<StartResponse>,
-    pub write: Type<Write>,
-    pub file_wrapper: Type<FileWrapper>,
-    pub restricted: Type<Restricted>,
-    pub signal_intercept: Type<SignalIntercept>,
-}
-
 /// State of one interpreter. Used attached to it.
 #[derive(Debug)]
 pub struct Host {
-    process: &'static Process,
-    group: Box<[u8]>,
+    place: Place,
     types: Types,
-    text_wrapper: Held,
-    text_options: Held,
     close: Held,
     environ: EnvironTemplate,
     scripts: Scripts,
     toolkits: RefCell<Vec<Toolkit>>,
-    cure_told: Cell<bool>,
 }
 
 impl Host {
     /// Prepares the interpreter that the thread is attached to for application group `group`.
-    pub fn new<'py>(py: Attached<'py>, process: &'static Process, group: &[u8]) -> PyResult<'py, Self> {
-        let settings = process.settings();
-        let place = context(&settings.process_group, Some(group));
+    pub fn new<'py>(py: Attached<'py>, settings: &'static Settings, group: &[u8]) -> PyResult<'py, Self> {
+        let place = Place::new(settings, group);
         let action = if group.is_empty() { "Attaching to Python" } else { "Creating" };
-        Report::Process(process).write(py, Level::Info, vec![format!("{action} {place}.")]);
+        Report::Process(settings).write(py, Level::Info, vec![format!("{action} {}.", place.describe())]);
 
-        let types = Types {
-            input: Type::new(py)?,
-            log: Type::new(py)?,
-            start_response: Type::new(py)?,
-            write: Type::new(py)?,
-            file_wrapper: Type::new(py)?,
-            restricted: Type::new(py)?,
-            signal_intercept: Type::new(py)?,
-        };
-        let io = py.import("io")?;
-        let options = py.dict()?;
-        options.set_entry(c"encoding", &py.text("utf-8")?)?;
-        options.set_entry(c"errors", &py.text("replace")?)?;
-        options.set_entry(c"line_buffering", &py.bool(true))?;
-        options.set_entry(c"write_through", &py.bool(true))?;
+        let types = Types::new(py)?;
         let environ = EnvironTemplate::new(py, settings, types.file_wrapper.object(py))?;
         let host = Self {
-            process,
-            group: group.into(),
+            place,
             types,
-            text_wrapper: io.attribute(c"TextIOWrapper")?.hold(),
-            text_options: options.hold(),
             close: py.name(c"close")?.hold(),
             environ,
             scripts: Scripts::new(py)?,
             toolkits: RefCell::default(),
-            cure_told: Cell::new(false),
         };
         host.replace_streams(py)?;
         py.set_sys(c"argv", &py.list(&[&py.text("mod_wsgi")?])?)?;
@@ -102,9 +65,9 @@ impl Host {
         Ok(host)
     }
 
-    /// The process.
-    pub const fn process(&self) -> &'static Process {
-        self.process
+    /// Which interpreter this is.
+    pub const fn place(&self) -> &Place {
+        &self.place
     }
 
     /// The classes.
@@ -127,20 +90,10 @@ impl Host {
         self.close.get(py)
     }
 
-    /// "main interpreter in embedded mode", for log lines.
-    pub fn place(&self) -> String {
-        context(&self.process.settings().process_group, Some(&self.group))
-    }
-
-    /// A text stream that writes to `log`.
-    pub fn text_stream<'py>(&self, py: Attached<'py>, log: &Obj<'py>) -> PyResult<'py, Obj<'py>> {
-        self.text_wrapper.get(py).call_with_dict(&[log], self.text_options.get(py))
-    }
-
     /// The objects for a request.
     pub fn take_toolkit<'py>(&self, py: Attached<'py>) -> PyResult<'py, Toolkit> {
         let kept = self.toolkits.borrow_mut().pop();
-        kept.map_or_else(|| Toolkit::new(py, self), Ok)
+        kept.map_or_else(|| Toolkit::new(py, self.place.settings(), &self.types), Ok)
     }
 
     /// Takes the objects of a finished request back.
@@ -152,34 +105,11 @@ impl Host {
         }
     }
 
-    /// A line that names the cure, the first time that an extension module refuses a sub-interpreter.
-    pub fn cure(&self, exception: &RaisedException<'_>, lines: &[String]) -> Option<String> {
-        // The words of CPython, PyO3, Cython and numpy.
-        const WORDS: [&str; 5] = [
-            "subinterpreter",
-            "sub-interpreter",
-            "once per process",
-            "once per interpreter process",
-            "one interpreter per process",
-        ];
-        let refused = !self.group.is_empty()
-            && (exception.is_import_error() || exception.name() == "RuntimeError")
-            && lines.iter().any(|line| WORDS.iter().any(|words| line.contains(words)));
-        (refused && !self.cure_told.replace(true)).then(|| {
-            format!(
-                "{}: An extension module refuses to be used in sub-interpreter '{}'. Let the application run in the \
-                 main interpreter: WSGIApplicationGroup %{{GLOBAL}}",
-                Number(1003),
-                String::from_utf8_lossy(&self.group)
-            )
-        })
-    }
-
     fn replace_streams<'py>(&self, py: Attached<'py>) -> PyResult<'py, ()> {
-        let settings = self.process.settings();
+        let settings = self.place.settings();
         let stream = |name: &'static CStr| {
-            let log = self.types.log.instance(py, Log::of_thread(self.process, name))?;
-            self.text_stream(py, &log)
+            let log = self.types.log.instance(py, Log::of_thread(settings, name))?;
+            self.types.text_stream(py, &log)
         };
         py.set_sys(c"stderr", &stream(c"<stderr>")?)?;
         if settings.single_process {
@@ -199,14 +129,16 @@ impl Host {
     fn intercept_signals<'py>(&self, py: Attached<'py>) -> PyResult<'py, ()> {
         let signal = py.import("signal")?;
         let original = signal.attribute(c"signal")?.hold();
-        let intercept =
-            self.types.signal_intercept.instance(py, SignalIntercept::new(self.process, original))?;
+        let intercept = self
+            .types
+            .signal_intercept
+            .instance(py, SignalIntercept::new(self.place.settings(), original))?;
         signal.set_attribute(c"signal", &intercept)
     }
 
     /// A directory that cannot be added is no reason to have no Python.
     fn add_python_path(&self, py: Attached<'_>) {
-        let directories = &self.process.settings().python_path;
+        let directories = &self.place.settings().python_path;
         if directories.is_empty() {
             return;
         }
@@ -215,10 +147,10 @@ impl Host {
             let mut lines = vec![format!(
                 "{}: A directory of WSGIPythonPath could not be added to sys.path of {}.",
                 Number(91),
-                self.place()
+                self.place.describe()
             )];
             lines.extend(exception.lines());
-            Report::Process(self.process).write(py, Level::Error, lines);
+            Report::Process(self.place.settings()).write(py, Level::Error, lines);
         }
     }
 }
@@ -231,7 +163,7 @@ pub fn run_exit_handlers(py: Attached<'_>, host: &'static Host) {
     for result in [handlers.map(drop)].into_iter().chain(streams) {
         if let Err(raised) = result {
             let exception = raised.take();
-            Report::Process(host.process()).write(py, Level::Error, exception.lines());
+            Report::Process(host.place.settings()).write(py, Level::Error, exception.lines());
         }
     }
 }

@@ -6,10 +6,8 @@ use oxwsgi_core::exchange::{Exchange, FlowError, RemoteExchange, Revoked};
 use oxwsgi_core::request::BodyLength;
 
 use crate::python::{Args, Attached, BytesBuffer, Class, Exception, Method, Obj, PyResult, Slots, method};
+use crate::wsgi::read_ahead::PIECE;
 use crate::wsgi::transaction::Transaction;
-
-/// What is read from the exchange at once when the application asks for lines or for an unknown length, in bytes.
-const PIECE: usize = 16 * 1024;
 
 /// The most memory that a Content-Length alone makes us reserve, in bytes: the client may never send that much.
 const TRUSTED_LENGTH: u64 = 8 * 1024 * 1024;
@@ -18,15 +16,6 @@ const TRUSTED_LENGTH: u64 = 8 * 1024 * 1024;
 #[derive(Debug)]
 pub struct Input {
     transaction: Rc<Transaction>,
-}
-
-/// Body bytes that were read and not yet asked for.
-#[derive(Debug, Default)]
-pub struct ReadAhead {
-    bytes: Vec<u8>,
-    start: usize,
-    ended: bool,
-    failed: bool,
 }
 
 /// Why reading failed.
@@ -38,42 +27,6 @@ enum ReadError {
 impl From<Revoked> for ReadError {
     fn from(_: Revoked) -> Self {
         Self::Over
-    }
-}
-
-impl ReadAhead {
-    /// Begins a request.
-    pub fn reset(&mut self) {
-        self.bytes.clear();
-        self.bytes.shrink_to(PIECE);
-        self.start = 0;
-        self.ended = false;
-        self.failed = false;
-    }
-
-    fn rest(&self) -> &[u8] {
-        &self.bytes[self.start..]
-    }
-
-    fn take(&mut self, count: usize) -> Vec<u8> {
-        let taken = self.rest()[..count].to_vec();
-        self.start += count;
-        taken
-    }
-
-    fn take_into(&mut self, room: &mut [u8]) -> usize {
-        let count = self.rest().len().min(room.len());
-        room[..count].copy_from_slice(&self.rest()[..count]);
-        self.start += count;
-        count
-    }
-
-    fn append(&mut self, bytes: &[u8]) {
-        if self.start > 0 {
-            self.bytes.drain(..self.start);
-            self.start = 0;
-        }
-        self.bytes.extend_from_slice(bytes);
     }
 }
 
@@ -186,7 +139,8 @@ impl Input {
     }
 
     fn read_to_end<'py>(&self, py: Attached<'py>) -> PyResult<'py, Obj<'py>> {
-        if let (BodyLength::Bytes(length), true) = (self.transaction.body.get(), self.is_untouched())
+        if let (BodyLength::Bytes(length), true) =
+            (self.transaction.body.get(), self.transaction.read_ahead.borrow().is_untouched())
             && length <= TRUSTED_LENGTH
         {
             // The usual case: one allocation of the right size. The one byte more finds the end in the same go, or
@@ -294,11 +248,6 @@ impl Input {
             ahead.ended |= piece.is_empty();
             ahead.append(&piece);
         }
-    }
-
-    fn is_untouched(&self) -> bool {
-        let ahead = self.transaction.read_ahead.borrow();
-        ahead.bytes.is_empty() && !ahead.ended
     }
 
     fn expected(&self) -> u64 {

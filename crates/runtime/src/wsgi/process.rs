@@ -4,43 +4,16 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use oxwsgi_core::abi::{Import, LogSink, Start};
-use oxwsgi_core::borrowed::{Bytes, Slice};
+use oxwsgi_core::abi::{Import, Start};
 use oxwsgi_core::report::{Level, Number};
 
-use crate::python::{self, Attached, Configuration, HashSeed, Interpreter, Interpreters, Raised};
-use crate::wsgi::host::Host;
-use crate::wsgi::traceback;
-use crate::wsgi::{application, host};
+use crate::python::{self, Attached, Interpreter, Interpreters, Raised};
+use crate::wsgi::host::{self, Host};
+use crate::wsgi::report::Report;
+use crate::wsgi::settings::{Settings, configuration};
 
 /// How long the end waits for requests that are still being served.
 const PATIENCE: Duration = Duration::from_secs(3);
-
-/// What `start` was told, kept.
-#[derive(Debug)]
-#[allow(missing_docs, reason = "each is the field of `oxwsgi_core::abi::Start` of its name")]
-pub struct Settings {
-    pub log: LogSink,
-    pub log_level: Level,
-    pub python_path: Vec<Vec<u8>>,
-    pub python_eggs: Option<Vec<u8>>,
-    pub switch_interval: f64,
-    pub restrict_stdin: bool,
-    pub restrict_stdout: bool,
-    pub restrict_signal: bool,
-    pub single_process: bool,
-    pub destroy_interpreter: bool,
-    pub case_sensitivity: bool,
-    pub multithread: bool,
-    pub multiprocess: bool,
-    pub process_group: Vec<u8>,
-    pub maximum_processes: u32,
-    pub threads_per_process: u32,
-    pub server_version: [u32; 3],
-    pub server_description: Vec<u8>,
-    pub mpm_name: Vec<u8>,
-    pub server_built: Vec<u8>,
-}
 
 /// The process.
 #[derive(Debug)]
@@ -67,21 +40,18 @@ pub fn start(start: &Start<'_>) -> Result<(), String> {
         serving: AtomicUsize::new(0),
         stopping: AtomicBool::new(false),
     });
-    process.log(
-        Level::Info,
-        &format!("Initializing Python runtime {}.", context(&process.settings.process_group, None)),
-    );
-    process.interpreters.adopt_main(|py| Host::new(py, process, b""), explain)
+    process.settings.log(Level::Info, "Initializing Python runtime.");
+    process.interpreters.adopt_main(|py| Host::new(py, &process.settings, b""), explain)
 }
 
 /// Loads a script before the first request. See `RuntimeTable::import`.
 pub fn import(import: &Import<'_>) {
     let Some(process) = PROCESS.get() else { return };
     let imported = process.enter(&import.application_group, |py, host| {
-        application::import(py, host, &import.script);
+        host.scripts().import(py, host.place(), &import.script);
     });
     if let Err(error) = imported {
-        process.log(Level::Error, &error.to_string());
+        process.settings.log(Level::Error, &error.to_string());
     }
 }
 
@@ -103,7 +73,9 @@ pub fn stop() {
     let idle = process.serving.load(Ordering::SeqCst) == 0;
     if !idle || !process.interpreters.end() {
         let reason = if idle { "the application's own threads run" } else { "requests are being served" };
-        process.log(Level::Info, &format!("The process ends while {reason}: Python is not finalised."));
+        process
+            .settings
+            .log(Level::Info, &format!("The process ends while {reason}: Python is not finalised."));
     }
 }
 
@@ -111,18 +83,6 @@ impl Process {
     /// The process, once Python runs.
     pub fn current() -> Option<&'static Self> {
         PROCESS.get()
-    }
-
-    /// What `start` was told.
-    pub const fn settings(&self) -> &Settings {
-        &self.settings
-    }
-
-    /// Writes a line to the server's log, outside any request. May block: not while attached.
-    pub fn log(&self, level: Level, line: &str) {
-        if level <= self.settings.log_level {
-            self.settings.log.write(level, line.as_bytes());
-        }
     }
 
     /// Runs `body` attached to the interpreter of this application group, which is made if need be.
@@ -140,7 +100,7 @@ impl Process {
         if let Some(interpreter) = self.interpreters.find(group) {
             return Ok(interpreter);
         }
-        let made = self.interpreters.find_or_make(group, |py| Host::new(py, self, group), explain);
+        let made = self.interpreters.find_or_make(group, |py| Host::new(py, &self.settings, group), explain);
         made.map_err(|reason| EnterError::Interpreter {
             group: String::from_utf8_lossy(group).into_owned(),
             reason: reason.unwrap_or_else(|| "Python could not create it".to_owned()),
@@ -182,75 +142,10 @@ impl Drop for Serving<'_> {
     }
 }
 
-/// "main interpreter in embedded mode" and its kin, as log lines name a place.
-pub fn context(process_group: &[u8], application_group: Option<&[u8]>) -> String {
-    let interpreter = match application_group {
-        None => String::new(),
-        Some(b"") => "main interpreter ".to_owned(),
-        Some(name) => format!("sub-interpreter '{}' ", String::from_utf8_lossy(name)),
-    };
-    if process_group.is_empty() {
-        return format!("{interpreter}in embedded mode");
-    }
-    let preposition = if application_group.is_some() { "of" } else { "in" };
-    format!("{interpreter}{preposition} daemon process '{}'", String::from_utf8_lossy(process_group))
-}
-
 fn explain(py: Attached<'_>, raised: Raised<'_>) -> String {
     let exception = raised.take();
-    let text = format!("{}: {}", exception.name(), exception.message());
     if let Some(process) = PROCESS.get() {
-        traceback::log_outside_request(py, process, &exception);
+        Report::Process(&process.settings).write(py, Level::Error, exception.lines());
     }
-    text
-}
-
-fn configuration(start: &Start<'_>) -> Result<Configuration, String> {
-    let c_string = |bytes: &Bytes<'_>| {
-        std::ffi::CString::new(bytes.to_vec())
-            .map_err(|_| "a Python setting holds a NUL character".to_owned())
-    };
-    let hash_seed = match start.python_hash_seed.get() {
-        None => None,
-        Some(b"random") => Some(HashSeed::Random),
-        Some(number) => {
-            let number = std::str::from_utf8(number).ok().and_then(|number| number.parse().ok());
-            Some(HashSeed::Fixed(number.ok_or("the hash seed is neither \"random\" nor a 32 bit number")?))
-        }
-    };
-    Ok(Configuration {
-        executable: c_string(&start.executable)?,
-        optimize: start.python_optimize,
-        dont_write_bytecode: start.dont_write_bytecode,
-        warnings: start.python_warnings.iter().map(c_string).collect::<Result<_, _>>()?,
-        hash_seed,
-    })
-}
-
-impl From<&Start<'_>> for Settings {
-    fn from(start: &Start<'_>) -> Self {
-        let owned = |items: Slice<'_, Bytes<'_>>| items.iter().map(|item| item.to_vec()).collect();
-        Self {
-            log: start.log,
-            log_level: start.log_level,
-            python_path: owned(start.python_path),
-            python_eggs: start.python_eggs.get().map(<[u8]>::to_vec),
-            switch_interval: start.switch_interval,
-            restrict_stdin: start.restrict_stdin,
-            restrict_stdout: start.restrict_stdout,
-            restrict_signal: start.restrict_signal,
-            single_process: start.single_process,
-            destroy_interpreter: start.destroy_interpreter,
-            case_sensitivity: start.case_sensitivity,
-            multithread: start.multithread,
-            multiprocess: start.multiprocess,
-            process_group: start.process_group.to_vec(),
-            maximum_processes: start.maximum_processes,
-            threads_per_process: start.threads_per_process,
-            server_version: start.server_version,
-            server_description: start.server_description.to_vec(),
-            mpm_name: start.mpm_name.to_vec(),
-            server_built: start.server_built.to_vec(),
-        }
-    }
+    format!("{}: {}", exception.name(), exception.message())
 }

@@ -8,7 +8,8 @@ use oxwsgi_core::report::{Level, Number};
 use crate::python::{Attached, Blocks, Exception, Obj, PyResult, RaisedException};
 use crate::wsgi::file_wrapper::FileRange;
 use crate::wsgi::host::Host;
-use crate::wsgi::traceback::{self, Report};
+use crate::wsgi::report::Report;
+use crate::wsgi::traceback::{self, Event};
 use crate::wsgi::transaction::{SendError, SendResult, Stage, Transaction, send};
 
 /// A body up to this size is copied, so that the thread can detach once and for all before it is written, in bytes.
@@ -78,17 +79,9 @@ pub fn failed(
     exception: RaisedException<'_>,
     script: &[u8],
 ) -> Outcome {
-    let script = String::from_utf8_lossy(script);
-    let numbers = (Number(174), Number(175));
-    traceback::report(
-        py,
-        host,
-        Report::Request(transaction),
-        numbers,
-        &exception,
-        "processing WSGI script",
-        &script,
-    );
+    let doing = "processing WSGI script";
+    let event = Event { number: Number(174), exit_number: Number(175), doing, script };
+    traceback::report(py, host.place(), Report::Request(transaction), event, &exception);
     match transaction.stage.get() {
         Stage::Silent | Stage::HeadKnown => Outcome::Refused(500),
         Stage::HeadSent => Outcome::Broken,
@@ -293,10 +286,8 @@ fn close(py: Attached<'_>, host: &Host, transaction: &Transaction, result: &Obj<
         .attribute_if_any(host.close_name(py))
         .and_then(|close| close.map_or(Ok(()), |close| close.call_no_args().map(drop)));
     if let Err(raised) = closed {
-        let exception = raised.take();
-        let script = String::from_utf8_lossy(script);
-        let event = "closing the response of WSGI script";
-        let numbers = (Number(194), Number(194));
-        traceback::report(py, host, Report::Request(transaction), numbers, &exception, event, &script);
+        let doing = "closing the response of WSGI script";
+        let event = Event { number: Number(194), exit_number: Number(194), doing, script };
+        traceback::report(py, host.place(), Report::Request(transaction), event, &raised.take());
     }
 }

@@ -5,8 +5,8 @@ use std::ffi::CStr;
 use oxwsgi_core::report::Level;
 
 use crate::python::{Args, Attached, Class, Exception, Held, Obj, PyResult, Slots};
-use crate::wsgi::process::Process;
-use crate::wsgi::traceback;
+use crate::wsgi::report::Report;
+use crate::wsgi::settings::Settings;
 
 /// `sys.stdin` or `sys.stdout` when restricted: any use raises.
 #[derive(Debug)]
@@ -35,7 +35,7 @@ impl Class for Restricted {
 /// `signal.signal` when restricted: the server handles the signals of its processes.
 #[derive(Debug)]
 pub struct SignalIntercept {
-    process: &'static Process,
+    settings: &'static Settings,
     // Processes that the application forks handle their own signals.
     pid: u32,
     original: Held,
@@ -43,8 +43,8 @@ pub struct SignalIntercept {
 
 impl SignalIntercept {
     /// Stands in for `original`.
-    pub fn new(process: &'static Process, original: Held) -> Self {
-        Self { process, pid: std::process::id(), original }
+    pub fn new(settings: &'static Settings, original: Held) -> Self {
+        Self { settings, pid: std::process::id(), original }
     }
 
     fn call<'py>(&self, py: Attached<'py>, args: Args<'_, 'py>) -> PyResult<'py, Obj<'py>> {
@@ -53,15 +53,14 @@ impl SignalIntercept {
             return self.original.get(py).call(&[&args[0], &args[1]]);
         }
         let number = args[0].to_index()?;
-        let text = format!(
-            "Ignoring Python signal handler registration for signal {number} in WSGI process; mod_wsgi manages signals."
-        );
-        let stack =
-            if self.process.settings().log_level >= Level::Info { traceback::stack(py) } else { Vec::new() };
-        py.detach(|| {
-            self.process.log(Level::Info, &text);
-            stack.iter().for_each(|line| self.process.log(Level::Info, line));
-        });
+        if self.settings.log_level >= Level::Info {
+            let mut lines = vec![format!(
+                "Ignoring Python signal handler registration for signal {number} in WSGI process; mod_wsgi manages \
+                 signals."
+            )];
+            lines.extend(py.stack_lines());
+            Report::Process(self.settings).write(py, Level::Info, lines);
+        }
         Ok(args[1].clone())
     }
 }

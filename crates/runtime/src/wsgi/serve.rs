@@ -10,13 +10,13 @@ use oxwsgi_core::report::{Level, Number};
 use oxwsgi_core::request::RequestView;
 
 use crate::python::Attached;
-use crate::wsgi::application::{self, Refusal};
+use crate::wsgi::application::Refusal;
 use crate::wsgi::error_log;
 use crate::wsgi::host::Host;
 use crate::wsgi::process::{EnterError, Process};
 use crate::wsgi::reply::{self, Ending};
+use crate::wsgi::report::Report;
 use crate::wsgi::toolkit::Toolkit;
-use crate::wsgi::traceback::{self, Report};
 use crate::wsgi::transaction::Stage;
 
 /// Memory for a collected reply that is not kept when it has grown beyond this, in bytes.
@@ -64,7 +64,7 @@ fn attend(
     let toolkit = match host.take_toolkit(py) {
         Ok(toolkit) => toolkit,
         Err(raised) => {
-            traceback::log_outside_request(py, host.process(), &raised.take());
+            Report::Process(host.place().settings()).write(py, Level::Error, raised.take().lines());
             return Ending::Over(Outcome::Refused(500));
         }
     };
@@ -95,7 +95,8 @@ fn attend(
 
 fn call(py: Attached<'_>, host: &Host, view: &RequestView<'_>, toolkit: &Toolkit) -> Ending {
     let transaction = &*toolkit.transaction;
-    let application = match application::find(py, host, transaction, &view.target) {
+    let report = Report::Request(transaction);
+    let application = match host.scripts().find(py, host.place(), report, &view.target) {
         Ok(application) => application,
         Err(Refusal(status)) => return Ending::Over(Outcome::Refused(status)),
     };

@@ -4,10 +4,11 @@ use std::rc::Rc;
 
 use crate::python::{Attached, Held, Obj, PyResult};
 use crate::wsgi::error_log::Log;
-use crate::wsgi::host::Host;
 use crate::wsgi::input::Input;
+use crate::wsgi::settings::Settings;
 use crate::wsgi::start_response::{StartResponse, Write};
 use crate::wsgi::transaction::Transaction;
+use crate::wsgi::types::Types;
 
 /// `start_response`, `write`, `wsgi.input` and `wsgi.errors`, sharing one transaction.
 #[derive(Debug)]
@@ -23,9 +24,8 @@ pub struct Toolkit {
 
 impl Toolkit {
     /// A new set.
-    pub fn new<'py>(py: Attached<'py>, host: &Host) -> PyResult<'py, Self> {
-        let transaction = Transaction::new(host.process());
-        let types = host.types();
+    pub fn new<'py>(py: Attached<'py>, settings: &'static Settings, types: &Types) -> PyResult<'py, Self> {
+        let transaction = Transaction::new(settings);
         let write = types.write.instance(py, Write::new(Rc::clone(&transaction)))?;
         let start_response = StartResponse::new(Rc::clone(&transaction), write.clone().hold());
         let log = types.log.instance(py, Log::of_request(Rc::clone(&transaction)))?;
@@ -33,7 +33,7 @@ impl Toolkit {
             start_response: types.start_response.instance(py, start_response)?.hold(),
             write: write.hold(),
             input: types.input.instance(py, Input::new(Rc::clone(&transaction)))?.hold(),
-            errors: host.text_stream(py, &log)?.hold(),
+            errors: types.text_stream(py, &log)?.hold(),
             log: log.hold(),
             transaction,
         })

@@ -12,8 +12,8 @@ use oxwsgi_core::report::{Level, Lines};
 use oxwsgi_core::request::{BodyLength, RequestView};
 
 use crate::python::{Attached, PyResult};
-use crate::wsgi::input::ReadAhead;
-use crate::wsgi::process::Process;
+use crate::wsgi::read_ahead::ReadAhead;
+use crate::wsgi::settings::Settings;
 
 /// How far the reply is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,7 +31,7 @@ pub enum Stage {
 /// What the objects of one request share.
 #[derive(Debug)]
 pub struct Transaction {
-    process: &'static Process,
+    settings: &'static Settings,
     lease: Lease,
     open: Cell<bool>,
     touched: Cell<bool>,
@@ -69,9 +69,9 @@ impl From<Revoked> for SendError {
 
 impl Transaction {
     /// One that waits for a request.
-    pub fn new(process: &'static Process) -> Rc<Self> {
+    pub fn new(settings: &'static Settings) -> Rc<Self> {
         Rc::new(Self {
-            process,
+            settings,
             lease: Lease::new(),
             open: Cell::new(false),
             touched: Cell::new(false),
@@ -210,7 +210,7 @@ impl Transaction {
         if lines.is_empty() {
             return;
         }
-        let log = self.process.settings().log;
+        let log = self.settings.log;
         let lease = &self.lease;
         py.detach(|| {
             let logged = lease.with(|exchange| lines.iter().for_each(|line| exchange.log(level, line)));
