@@ -9,6 +9,7 @@
 
 #![allow(unsafe_code, reason = "calls CPython's C API")]
 
+mod arguments;
 mod attached;
 mod bytes;
 mod call;
@@ -16,6 +17,7 @@ mod class;
 mod configuration;
 mod dict;
 mod error;
+mod instance;
 mod interpreter;
 mod module;
 mod number;
@@ -24,13 +26,16 @@ mod raw;
 mod script;
 mod sequence;
 mod text;
+mod trampoline;
 
+pub use arguments::{Args, Keywords};
 pub use attached::Attached;
 pub use bytes::BytesBuffer;
-pub use class::{Args, Class, Keywords, Method, Property, Slots, Type, Visitor, method, property};
+pub use class::{Class, Method, Property, Slots, Type, method, property};
 pub use configuration::{Configuration, HashSeed, start};
 pub use error::{Exception, PyResult, Raised, RaisedException};
 pub use interpreter::{Interpreter, Interpreters};
 pub use module::Module;
 pub use object::{Held, Obj};
 pub use sequence::Blocks;
+pub use trampoline::Visitor;

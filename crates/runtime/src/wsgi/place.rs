@@ -26,11 +26,6 @@ impl Place {
         self.settings
     }
 
-    /// The application group; empty for the main interpreter.
-    pub const fn group(&self) -> &[u8] {
-        &self.group
-    }
-
     /// "main interpreter in embedded mode".
     pub fn describe(&self) -> String {
         let interpreter = if self.group.is_empty() {
