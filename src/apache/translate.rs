@@ -21,8 +21,8 @@ use crate::apache::{directives, ffi, log};
 /// The handler names of WSGI scripts; script aliases set the first one.
 pub const HANDLERS: [&CStr; 2] = [c"wsgi-script", c"application/x-httpd-wsgi"];
 
-/// A note of the request: which alias, as its place in the server's list. A note goes with a subrequest that takes
-/// its parent's place, as for `DirectoryIndex`; a module's own data does not.
+/// A note of the request: the alias's place in the server's list, and the path that it was for. A note goes with a
+/// subrequest that takes its parent's place, as for `DirectoryIndex`; a module's own data does not.
 const ALIAS_NOTE: &CStr = c"oxwsgi-script-alias";
 
 /// Names of modules, ending with null, as httpd keeps them until it has sorted its hooks.
@@ -48,7 +48,14 @@ pub fn script_alias<'a>(request: Request<'a>) -> Option<&'a ScriptAlias> {
     // SAFETY: the request's own table, and C text.
     let note = unsafe { ffi::apr_table_get(notes, ALIAS_NOTE.as_ptr()) };
     // SAFETY: null, or C text that lasts as long as the request.
-    let place = unsafe { record::bytes::<'a>(note) }?;
+    let note = unsafe { record::bytes::<'a>(note) }?;
+    let (place, path) = note.split_at(note.iter().position(|byte| *byte == b' ')?);
+    // SAFETY: the handle's record is alive; the path is null, or C text that lasts as long as the request.
+    let current = unsafe { record::bytes::<'a>((*request.as_raw()).uri) }?;
+    // The parent's note stays when the subrequest came by no alias: it must not vouch for another file.
+    if path.get(1..) != Some(current) {
+        return None;
+    }
     let place: usize = str::from_utf8(place).ok()?.parse().ok()?;
     directives::server(request.server()).script_aliases.get(place).map(|alias| &**alias)
 }
@@ -88,12 +95,12 @@ fn translate_request(request: Request<'_>) -> c_int {
     unsafe { (*r).filename = filename };
     // SAFETY: as above; the handler's name is static.
     unsafe { (*r).handler = HANDLERS[0].as_ptr() };
-    let mut text = [0; 20];
+    let mut text = [0; 24];
     let mut free = &mut text[..];
-    // 20 digits hold every place.
-    let _ = write!(free, "{place}");
+    // A place has 20 digits at most.
+    let _ = write!(free, "{place} ");
     let unused = free.len();
-    let note = pool.c_text(&text[..text.len() - unused]);
+    let note = joined(pool, &text[..text.len() - unused], path.to_bytes());
     // SAFETY: the field is read by value.
     let notes = unsafe { (*r).notes };
     // SAFETY: the request's own table; name and value last as long as the request.

@@ -3,8 +3,9 @@
 //!
 //! Modules, each importing only those before it:
 //! [`borrowed`] bytes and slices with a C layout; [`report`] levels and numbered messages; [`boundary`] keeps panics
-//! out of C; [`os`] processes and privileges; [`home`] finds a Python; [`request`] what came in; [`config`] the directives and what they set; [`exchange`] the two byte flows of
-//! a request; [`abi`] the function tables the two shared objects hand each other.
+//! out of C; [`os`] what the operating system is asked for; [`home`] finds a Python; [`request`] what came in;
+//! [`config`] the directives and what they set; [`exchange`] the two byte flows of a request; [`abi`] the function
+//! tables the two shared objects hand each other.
 
 pub mod abi;
 pub mod borrowed;

@@ -133,6 +133,7 @@ impl DirectorySettings {
             trust: self
                 .trusted_proxy_headers
                 .as_deref()
+                .filter(|headers| !headers.is_empty())
                 .map(|headers| Trust { proxies: self.trusted_proxies.as_deref(), headers }),
             handler_script: handler,
             script_aliased: alias.is_some(),

@@ -5,6 +5,8 @@
 //! [`ServerSettings`] (of a virtual host) or [`ProcessSettings`] (of all). Fields are `Option` until
 //! [`DirectorySettings::resolve`] and [`ProcessSettings::resolve`] apply the defaults.
 
+#![forbid(unsafe_code)]
+
 mod alias;
 pub mod directive;
 mod directory;

@@ -3,6 +3,8 @@
 //! Everything is borrowed from the server's own memory and has a C layout, for it crosses to the runtime's shared
 //! object. This folder knows no server and no Python; it does not read the body (that is [`crate::exchange`]).
 
+#![forbid(unsafe_code)]
+
 mod field;
 mod forwarded;
 mod name;

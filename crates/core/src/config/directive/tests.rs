@@ -225,8 +225,11 @@ fn what_is_refused() {
     }
 }
 
+/// Whether the right field has the right value.
+type Holds = fn(&Blocks) -> bool;
+
 /// Lines of tests that look at the field, so that each directive that sets one has such a test.
-const SETTERS: &[(&str, fn(&Blocks) -> bool)] = &[
+const SETTERS: &[(&str, Holds)] = &[
     ("WSGIRestrictEmbedded On", |set| set.process.restrict_embedded == Some(true)),
     ("WSGIPassAuthorization on", |set| set.directory.pass_authorization == Some(true)),
     ("WSGIScriptReloading OFF", |set| set.directory.script_reloading == Some(false)),
