@@ -18,19 +18,20 @@ const FUNCTIONS: &[&str] = &[
     // Directives
     "ap_(check_cmd_context|getword_conf|pregcomp|pregfree|pregsub|regexec|server_root_relative)",
     // Requests
-    "ap_(context_document_root|context_prefix|document_root|escape_html2|get_limit_req_body)",
+    "ap_(allow_options|construct_url|context_document_root|context_prefix|document_root|escape_html2)",
+    "ap_get_limit_req_body",
     "ap_(get_server_banner|get_server_name|get_server_name_for_url|get_server_port|run_generate_log_id|run_http_scheme)",
     // Bodies and replies
-    "ap_(discard_request_body|get_brigade|pass_brigade|set_content_length|set_content_type)",
+    "ap_(get_brigade|map_http_request_error|pass_brigade|set_content_length|set_content_type)",
     "ap_bucket_error_create",
-    "apr_brigade_(cleanup|create|destroy|insert_file|split)",
-    "apr_bucket_(eos|file|flush|transient)_create",
+    "apr_brigade_(cleanup|create|insert_file)",
+    "apr_bucket_(eos|flush|transient)_create|apr_bucket_file_enable_mmap",
     // apr
     "apr_(palloc|pstrdup|pstrmemdup|strerror)",
     "apr_hash_get",
-    "apr_os_file_put",
+    "apr_(file_dup|os_file_put)",
     "apr_pool_(cleanup_kill|cleanup_null|cleanup_register|userdata_get|userdata_set)",
-    "apr_table_(add|addn|elts|get|make|overlay|set|setn|unset)",
+    "apr_table_(addn|elts|get|setn|unset)",
 ];
 
 const TYPES: &[&str] = &[
@@ -45,11 +46,10 @@ const TYPES: &[&str] = &[
 
 const VARIABLES: &[&str] = &[
     "AP_(CGI_PASS_AUTH_ON|FTYPE_.*|MAX_REG_MATCH|MODE_.*|MPMQ_.*|REG_.*|REQ_.*|SQ_.*)",
-    "APR_(BLOCK_READ|EGENERAL|HOOK_.*|NONBLOCK_READ|RFILETYPE_.*|SUCCESS)|SHIM_.*",
-    "ap_(server_conf|unixd_config)",
+    "APR_(BLOCK_READ|DIR|FOPEN_READ|FOPEN_SENDFILE_ENABLED|HOOK_.*|NOFILE|NONBLOCK_READ|SUCCESS)",
+    "ap_(server_conf|unixd_config)|AP_CORE_CONFIG_ON|ENABLE_MMAP_OFF|OPT_EXECCGI",
     "(ACCESS_CONF|EXEC_ON_READ|GLOBAL_ONLY|NOT_IN_.*|OR_.*|RSRC_CONF)",
     "(DECLINED|DONE|OK|HTTP_.*|M_[A-Z]*)",
-    "apr_filetype_e_.*",
     "MODULE_MAGIC_.*",
 ];
 
@@ -81,6 +81,7 @@ fn build_for_httpd() -> Result<(), String> {
         .flags(&httpd.flags)
         .flag_if_supported("-fvisibility=hidden")
         .warnings(true)
+        .flag_if_supported("-Werror=implicit-function-declaration")
         .try_compile("apache_shim")
         .map_err(|error| format!("include/apache_shim.c does not compile: {error}"))?;
     generate_bindings(&httpd.flags)?;

@@ -1,6 +1,5 @@
 #include "apache_shim.h"
 
-#include <http_connection.h>
 #include <util_filter.h>
 
 APLOG_USE_MODULE(wsgi);
@@ -50,19 +49,9 @@ apr_bucket *shim_brigade_first(const apr_bucket_brigade *bb)
     return APR_BRIGADE_FIRST(bb);
 }
 
-apr_bucket *shim_brigade_sentinel(const apr_bucket_brigade *bb)
-{
-    return (apr_bucket *)APR_BRIGADE_SENTINEL(bb);
-}
-
 void shim_brigade_append(apr_bucket_brigade *bb, apr_bucket *b)
 {
     APR_BRIGADE_INSERT_TAIL(bb, b);
-}
-
-apr_bucket *shim_bucket_next(const apr_bucket *b)
-{
-    return APR_BUCKET_NEXT(b);
 }
 
 void shim_bucket_delete(apr_bucket *b)
@@ -85,24 +74,20 @@ int shim_bucket_is_metadata(const apr_bucket *b)
     return APR_BUCKET_IS_METADATA(b);
 }
 
-apr_bucket *shim_eoc_bucket(apr_bucket_alloc_t *list)
-{
-    return ap_bucket_eoc_create(list);
-}
-
 int shim_status_is_eagain(apr_status_t status)
 {
     return APR_STATUS_IS_EAGAIN(status);
 }
 
-int shim_status_is_econnaborted(apr_status_t status)
+int shim_status_is_disconnect(apr_status_t status)
 {
-    return APR_STATUS_IS_ECONNABORTED(status);
+    return APR_STATUS_IS_ECONNABORTED(status) || APR_STATUS_IS_ECONNRESET(status) || APR_STATUS_IS_EPIPE(status)
+        || APR_STATUS_IS_EOF(status);
 }
 
-int shim_status_is_timeup(apr_status_t status)
+int shim_status_is_incomplete(apr_status_t status)
 {
-    return APR_STATUS_IS_TIMEUP(status);
+    return APR_STATUS_IS_INCOMPLETE(status);
 }
 
 apr_status_t shim_filter_error(void)

@@ -22,22 +22,19 @@ void shim_log_process(apr_pool_t *p, int level, const char *text, int length);
 int shim_log_level_request(const request_rec *r);
 int shim_log_level_server(const server_rec *s);
 
-/* Brigades are rings that end in a sentinel. */
+/* Brigades are rings. */
 int shim_brigade_is_empty(const apr_bucket_brigade *bb);
 apr_bucket *shim_brigade_first(const apr_bucket_brigade *bb);
-apr_bucket *shim_brigade_sentinel(const apr_bucket_brigade *bb);
 void shim_brigade_append(apr_bucket_brigade *bb, apr_bucket *b);
-apr_bucket *shim_bucket_next(const apr_bucket *b);
 void shim_bucket_delete(apr_bucket *b);
 apr_status_t shim_bucket_read(apr_bucket *b, const char **bytes, apr_size_t *length, apr_read_type_e block);
 int shim_bucket_is_eos(const apr_bucket *b);
 int shim_bucket_is_metadata(const apr_bucket *b);
-apr_bucket *shim_eoc_bucket(apr_bucket_alloc_t *list);
 
 /* Classes of status codes that may have several values. */
 int shim_status_is_eagain(apr_status_t status);
-int shim_status_is_econnaborted(apr_status_t status);
-int shim_status_is_timeup(apr_status_t status);
+int shim_status_is_disconnect(apr_status_t status);
+int shim_status_is_incomplete(apr_status_t status);
 apr_status_t shim_filter_error(void);
 
 #endif

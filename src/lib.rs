@@ -1,7 +1,8 @@
 //! oxwsgi's server module.
 //!
 //! One file is made for one server, chosen by feature: [`apache`] holds everything that names httpd. It turns a request
-//! into a view without copying, lends the byte flows of the reply, and leaves the rest to the Python runtime.
+//! into a view without copying, lends the byte flows of the reply, and leaves the rest to the Python runtime, which
+//! [`embed`] loads and calls.
 
 #[cfg(all(feature = "apache", feature = "nginx"))]
 compile_error!(
@@ -16,3 +17,5 @@ compile_error!("the nginx module is not part of this version; build with `--feat
 
 #[cfg(all(feature = "apache", not(feature = "nginx")))]
 mod apache;
+#[cfg(all(feature = "apache", not(feature = "nginx")))]
+mod embed;

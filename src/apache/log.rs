@@ -6,7 +6,7 @@ use std::ffi::c_int;
 use std::fmt::Display;
 use std::ptr;
 
-use oxwsgi_core::report::Level;
+use oxwsgi_core::report::{Level, Number};
 
 use crate::apache::ffi;
 use crate::apache::pool::Pool;
@@ -55,6 +55,22 @@ pub fn server_line(server: Server<'_>, level: Level, line: &[u8]) {
     let (start, length) = parts(line);
     // SAFETY: the handle's record is alive; httpd reads `length` bytes and stops early at a NUL.
     unsafe { ffi::shim_log_server(server.as_raw(), level as c_int, start, length) }
+}
+
+/// Writes that a function of ours panicked, with the panic's message.
+pub fn panicked(message: &str) {
+    // SAFETY: read by value; httpd sets it before it calls any module.
+    let main = unsafe { ffi::ap_server_conf };
+    if !main.is_null() {
+        // SAFETY: not null, so the main server's record, which lives as long as its configuration.
+        let main = unsafe { Server::from_raw(main) };
+        const NUMBER: Number = Number(1004);
+        server(
+            main,
+            Level::Critical,
+            format_args!("{NUMBER}: this is a defect in oxwsgi, please report it: {message}"),
+        );
+    }
 }
 
 /// Writes while the configuration is read and there is no server yet: to the terminal and the log.

@@ -1,14 +1,34 @@
 //! The httpd module: what httpd finds by its symbol, and the map of this folder.
 //!
-//! [`ffi`] httpd's C interface; [`pool`], [`record`] and [`log`] make it safe to use.
+//! Each imports only those before it: [`ffi`] httpd's C interface; [`pool`], [`record`], [`log`] and [`brigade`] make it
+//! safe to use; [`directives`] what is configured; [`translate`] from URL to script; [`request`] and [`exchange`] what
+//! crosses to Python; [`lifecycle`] Python's beginning and end; [`handler`] serves a request.
 
 #![allow(unsafe_code, reason = "defines the symbol that httpd loads")]
 
+/// The body of a function that httpd calls: a panic is logged, and becomes the answer stated first.
+macro_rules! catch {
+    ($answer:expr, $body:expr) => {
+        oxwsgi_core::boundary::guard(
+            || $body,
+            |panic| {
+                crate::apache::log::panicked(panic);
+                $answer
+            },
+        )
+    };
+}
+
+mod brigade;
 mod directives;
+mod exchange;
 mod ffi;
+mod handler;
+mod lifecycle;
 mod log;
 mod pool;
 mod record;
+mod request;
 mod translate;
 
 use std::ptr;
@@ -38,4 +58,6 @@ pub static mut wsgi_module: ffi::module = ffi::module {
 unsafe extern "C" fn register_hooks(_pool: *mut ffi::apr_pool_t) {
     directives::register_hooks();
     translate::register_hooks();
+    lifecycle::register_hooks();
+    handler::register_hooks();
 }

@@ -34,6 +34,16 @@ impl RuntimeFiles {
         Self { folder: folder.to_owned(), found }
     }
 
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.found.is_empty()
+    }
+
+    /// The folder.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
     /// As C text, for the account to try.
     pub(super) fn names(&self) -> Vec<CString> {
         // A path from the file system holds no NUL.
