@@ -7,7 +7,7 @@ use crate::python::{Attached, Exception, Obj, PyResult};
 /// Positional arguments of a call.
 #[derive(Clone, Copy, Debug)]
 pub struct Args<'a, 'py> {
-    items: &'a [Obj<'py>],
+    pub(super) items: &'a [Obj<'py>],
 }
 
 impl<'a, 'py> Args<'a, 'py> {
@@ -36,7 +36,7 @@ impl<'a, 'py> Args<'a, 'py> {
 /// Keyword arguments of a call.
 #[derive(Debug)]
 pub struct Keywords<'a, 'py> {
-    names: Option<&'a Obj<'py>>,
+    pub(super) names: Option<&'a Obj<'py>>,
 }
 
 impl<'py> Keywords<'_, 'py> {
