@@ -1,0 +1,91 @@
+"""Figures that the machine's noise moves: CPU time and rate under load, start to first answer.
+
+The contenders take turns, round by round in one run, each time with a fresh server, so that a slow minute of the
+machine meets all of them; what is reported is the median, the extremes, and the median of the rounds' ratios.
+"""
+
+import statistics
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+from .contender import Contender
+from .server import Server
+from .workload import Workload
+
+
+@dataclass(frozen=True)
+class Setup:
+    """A server under load: clients (one keep-alive connection each) and twice as many httpd threads."""
+
+    mpm: str
+    clients: int
+
+    @property
+    def name(self) -> str:
+        return f"{self.mpm} MPM, {self.clients} client{'s' if self.clients > 1 else ''}"
+
+
+SETUPS = (Setup("prefork", 1), Setup("event", 8))
+
+
+@dataclass(frozen=True)
+class Series:
+    """One contender's values of one figure, a value per round."""
+
+    values: list[float]
+
+    @property
+    def median(self) -> float:
+        return statistics.median(self.values)
+
+    def ratio(self, other: "Series") -> float:
+        """The median of the ratios of the same rounds."""
+        return statistics.median(mine / theirs for mine, theirs in zip(self.values, other.values, strict=False))
+
+
+def take_turns(
+    names: Iterable[str], rounds: int, is_late: Callable[[], bool], once: Callable[[str], dict[str, float]]
+) -> dict[str, dict[str, Series]]:
+    """Runs `once` for each name in each round; the order turns by one from round to round. Figure -> name -> series.
+
+    A round is complete or not counted; when it is late there is no further one.
+    """
+    order = list(names)
+    taken: list[dict[str, dict[str, float]]] = []
+    for number in range(rounds):
+        if is_late():
+            break
+        turn = number % len(order)
+        taken.append({name: once(name) for name in order[turn:] + order[:turn]})
+    if not taken:
+        return {}
+    figures = next(iter(taken[0].values()))
+    return {
+        figure: {name: Series([one[name][figure] for one in taken]) for name in order} for figure in figures
+    }
+
+
+def under_load(contender: Contender, workload: Workload, setup: Setup, seconds: float) -> dict[str, float]:
+    """CPU milliseconds a request (that is, seconds per 1000) of the server, and requests a second."""
+    server = Server(contender, workload, mpm=setup.mpm, workers=2 * setup.clients)
+    with server:
+        server.load(clients=setup.clients, requests=2 * setup.clients + workload.size.warm_up)
+        before = server.cpu_seconds()
+        answered, elapsed = server.load(clients=setup.clients, seconds=seconds)
+        spent = server.cpu_seconds() - before
+    return {"cpu": 1000 * spent / answered, "rate": answered / elapsed}
+
+
+def first_answer(contender: Contender, workload: Workload) -> dict[str, float]:
+    """Milliseconds from the start of httpd to the first complete answer, which is checked."""
+    server = Server(contender, workload)
+    server.prepare()
+    try:
+        began = time.monotonic()
+        server.start()
+        server.wait_until_listening()
+        server.check()
+        return {"milliseconds": 1000 * (time.monotonic() - began)}
+    finally:
+        server.stop()
