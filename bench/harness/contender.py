@@ -1,4 +1,4 @@
-"""The contenders: what httpd loads and how a workload is mounted. All else in the configuration is the same."""
+"""The contenders: what httpd loads and how a workload is mounted. All else is configured the same."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +10,7 @@ FLOOR = "floor"
 REFERENCE = "mod_wsgi"
 OURS = "oxwsgi"
 
-#: Name of a contender -> what it is. `-sub` runs the application in a sub-interpreter, the directive's default.
+#: Name of a contender -> what it is. `-sub`: the application runs in a sub-interpreter, the default.
 CONTENDERS = {
     FLOOR: "the C handler that sends the same bytes",
     REFERENCE: "mod_wsgi, WSGIApplicationGroup %{GLOBAL}",

@@ -1,7 +1,7 @@
 """Instructions per request, counted by callgrind in the one process of `httpd -X`.
 
-The count of a batch of many requests minus that of a batch of few, divided by the difference, in the same process:
-start-up, connection and marks cancel out. Also the profile of one request.
+The count of a batch of many requests minus that of a batch of few, in the same process, divided by the
+difference of the numbers: start-up, connection and marks cancel out. Also the profile of one request.
 """
 
 import re
@@ -13,7 +13,6 @@ from .kit import run
 from .server import Server, Wrong
 from .workload import Workload
 
-RUNS = 2
 #: Between two requests, so that httpd has gone to wait for the next one: the same path every time.
 PAUSE_MICROSECONDS = 1000
 
@@ -66,9 +65,9 @@ def total(counts: Path) -> int:
     return int(found[1])
 
 
-def measure(contender: Contender, workload: Workload) -> Count:
-    results = [once(contender, workload) for _ in range(RUNS)]
-    mean = sum(results) / RUNS
+def measure(contender: Contender, workload: Workload, runs: int) -> Count:
+    results = [once(contender, workload) for _ in range(runs)]
+    mean = sum(results) / runs
     return Count(mean, (max(results) - min(results)) / mean)
 
 

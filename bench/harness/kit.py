@@ -1,7 +1,7 @@
-"""The kit: everything a measurement needs, found, installed or built once and kept in a folder the server can read.
+"""The kit: all that a measurement needs, found, installed or built once, in a folder the server can read.
 
-It installs the Debian packages of `apt-packages.txt` (as root; otherwise it says what to install), makes a virtual
-environment with the reference module and Flask, and compiles the floor, the marker and the load client.
+It installs the Debian packages of `apt-packages.txt` (as root; otherwise it says what to install), makes a
+virtual environment with the reference module and Flask, and compiles floor, marker and load client.
 """
 
 import fcntl
@@ -178,7 +178,10 @@ def install_packages() -> None:
     form = "${Package} ${db:Status-Status}\n"
     try:
         listed = subprocess.run(
-            ["dpkg-query", "--show", f"--showformat={form}", *wanted], capture_output=True, text=True, check=False
+            ["dpkg-query", "--show", f"--showformat={form}", *wanted],
+            capture_output=True,
+            text=True,
+            check=False,
         )
     except FileNotFoundError:
         say(f"this is not Debian: what {' '.join(wanted)} would bring has to be there")

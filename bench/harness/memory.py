@@ -1,6 +1,7 @@
-"""Anonymous memory of the child that serves (prefork, one child), after some requests and as they grow in number."""
+"""Anonymous memory of the one child that serves, after some requests and as they grow in number."""
 
 from .contender import Contender
+from .rounds import Setup
 from .server import Server
 from .workload import Workload
 
@@ -8,9 +9,10 @@ from .workload import Workload
 GROWTH_REQUESTS = (100_000, 1_000_000)
 
 
-def measure(contender: Contender, workload: Workload) -> dict[str, int]:
-    with Server(contender, workload) as server:
-        server.load(requests=workload.size.memory)
+def measure(contender: Contender, workload: Workload, setup: Setup) -> dict[str, int]:
+    workers = 1 if setup.mpm == "prefork" else 2 * setup.clients
+    with Server(contender, workload, mpm=setup.mpm, workers=workers) as server:
+        server.load(clients=setup.clients, requests=workload.size.memory)
         return server.anonymous_bytes()
 
 

@@ -1,7 +1,7 @@
 """Figures that the machine's noise moves: CPU time and rate under load, start to first answer.
 
-The contenders take turns, round by round in one run, each time with a fresh server, so that a slow minute of the
-machine meets all of them; what is reported is the median, the extremes, and the median of the rounds' ratios.
+The contenders take turns, round by round in one run, each time with a fresh server, so that a slow minute of
+the machine meets all of them; reported are the median, the extremes, and the median of the rounds' ratios.
 """
 
 import statistics
@@ -41,26 +41,34 @@ class Series:
 
     def ratio(self, other: "Series") -> float:
         """The median of the ratios of the same rounds."""
-        return statistics.median(mine / theirs for mine, theirs in zip(self.values, other.values, strict=False))
+        return statistics.median(
+            mine / theirs for mine, theirs in zip(self.values, other.values, strict=False)
+        )
 
 
 def take_turns(
-    names: Iterable[str], rounds: int, is_late: Callable[[], bool], once: Callable[[str], dict[str, float]]
+    names: Iterable[str],
+    rounds: int,
+    is_late: Callable[[], bool],
+    once: Callable[[str], dict[str, float] | None],
 ) -> dict[str, dict[str, Series]]:
-    """Runs `once` for each name in each round; the order turns by one from round to round. Figure -> name -> series.
+    """Runs `once` for each name in each round; who begins changes. Figure -> name -> series.
 
-    A round is complete or not counted; when it is late there is no further one.
+    A name for which `once` gives nothing is left out from then on. When it is late there is no further round, and
+    the one that was not completed does not count.
     """
     order = list(names)
     taken: list[dict[str, dict[str, float]]] = []
     for number in range(rounds):
+        turn = number % len(order) if order else 0
+        results = {name: once(name) for name in order[turn:] + order[:turn]}
         if is_late():
             break
-        turn = number % len(order)
-        taken.append({name: once(name) for name in order[turn:] + order[:turn]})
-    if not taken:
+        order = [name for name in order if results[name] is not None]
+        taken.append({name: results[name] for name in order})
+    if not order or not taken:
         return {}
-    figures = next(iter(taken[0].values()))
+    figures = taken[0][order[0]]
     return {
         figure: {name: Series([one[name][figure] for one in taken]) for name in order} for figure in figures
     }

@@ -71,7 +71,7 @@ MaxRequestWorkers {workers}"""
 
 
 class Wrong(Exception):
-    """An answer that is not the expected one, or a server that does not start: a figure would mean nothing."""
+    """Not the expected answer, or a server that does not start: a figure would mean nothing."""
 
 
 @dataclass
@@ -134,7 +134,12 @@ class Server:
     def start(self) -> None:
         mode = ["-X"] if self.single else ["-D", "FOREGROUND"]
         command = [*self.wrapper, str(self.contender.kit.httpd), "-d", str(self.folder)]
-        environment = {"PATH": os.defpath, "LANG": "C.UTF-8", "PYTHONHASHSEED": "0", "TMPDIR": str(self.folder)}
+        environment = {
+            "PATH": os.defpath,
+            "LANG": "C.UTF-8",
+            "PYTHONHASHSEED": "0",
+            "TMPDIR": str(self.folder),
+        }
         with open(self.folder / "terminal.log", "wb") as terminal:
             self.process = subprocess.Popen(
                 [*command, "-f", str(self.folder / "httpd.conf"), *mode],
@@ -147,7 +152,7 @@ class Server:
             )
 
     def stop(self) -> list[str]:
-        """Stops the server and whatever it started, by process id, keeps nothing, and says what it complained of."""
+        """Stops the server and what it started, by process id, keeps nothing; what was in its log."""
         below = self.processes()
         if self.process.poll() is None:
             # The tracer of a traced server ends with it; the server itself is what has to be told.
@@ -212,7 +217,9 @@ class Server:
         if self.exchange(request.encode())[2] != b"marked\n":
             raise Wrong(f"{self.title}: no mark:\n{self.last_words()}")
 
-    def load(self, clients: int = 1, requests: int = 0, seconds: float = 0, pause: int = 0) -> tuple[int, float]:
+    def load(
+        self, clients: int = 1, requests: int = 0, seconds: float = 0, pause: int = 0
+    ) -> tuple[int, float]:
         """How many requests were answered, every answer as expected, in how many seconds.
 
         Until there are so many `requests` or `seconds`; before each one a `pause` of so many microseconds.

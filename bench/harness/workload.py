@@ -11,8 +11,8 @@ PATTERN = b"0123456789abcdef"
 class Size:
     """How many requests each figure takes: enough to be steady, few enough to end.
 
-    `few` and `many` are the two ends of a difference (instructions and system calls per request), `warm_up` comes
-    before every figure, `memory` before the memory is read.
+    `few` and `many` are the two ends of a difference (instructions and system calls per request), `warm_up`
+    comes before every figure, `memory` before the memory is read.
     """
 
     warm_up: int
@@ -61,6 +61,7 @@ _BROWSER = (
     "Cache-Control: max-age=0",
 )
 
+_POLICY = "default-src 'self'; img-src 'self' data:; frame-ancestors 'none'"
 _BYTES = ("Content-Type", "application/octet-stream")
 _TEXT = ("Content-Type", "text/plain")
 _HTML = ("Content-Type", "text/html; charset=utf-8")
@@ -100,7 +101,10 @@ WORKLOADS = {
                 ("X-Frame-Options", "DENY"),
                 ("X-Content-Type-Options", "nosniff"),
                 ("Referrer-Policy", "same-origin"),
-                ("Content-Security-Policy", "default-src 'self'; img-src 'self' data:; frame-ancestors 'none'"),
+                (
+                    "Content-Security-Policy",
+                    "default-src 'self'; img-src 'self' data:; frame-ancestors 'none'",
+                ),
             ),
             PATTERN * 256,
             Size(warm_up=50, few=50, many=1050, memory=5000),
