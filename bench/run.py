@@ -13,6 +13,7 @@ import os
 import signal
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
 from harness import figures, instructions, memory, report
@@ -49,7 +50,7 @@ def arguments() -> argparse.Namespace:
         type=int,
         help="of CPU time and start; hello takes three times as many (5; quick 3)",
     )
-    add("--seconds", type=float, help="of load in each round (default 2; quick 0.7)")
+    add("--seconds", type=float, help="of load in each round (default 1.5; quick 0.7)")
     add("--minutes", type=float, help="after which nothing new begins (default 24; quick 5; growth 60)")
     add(
         "--requests",
@@ -88,7 +89,7 @@ def plan(options: argparse.Namespace, kit: Kit) -> figures.Plan:
         turn_contenders=options.contender or MAIN,
         turn_workloads=options.workload or (QUICK_TURNS if quick else list(WORKLOADS)),
         rounds=options.rounds or (3 if quick else 5),
-        seconds=options.seconds or (0.7 if quick else 2),
+        seconds=options.seconds or (0.7 if quick else 1.5),
         runs=1 if quick else 2,
         jobs=min(2, os.cpu_count() or 1),
         until=STARTED + 60 * minutes - MARGIN_SECONDS,
@@ -97,16 +98,16 @@ def plan(options: argparse.Namespace, kit: Kit) -> figures.Plan:
 
 def print_tables(options: argparse.Namespace, kit: Kit) -> int:
     todo = plan(options, kit)
-    tables = []
+    measures = [figures.FIGURES[figure] for figure in options.figure or figures.FIGURES]
     if options.command == "growth":
         todo.contenders = options.contender or [REFERENCE, OURS]
         todo.workloads = options.workload or ["hello"]
-        tables = figures.measure_growth(todo, tuple(options.requests))
-    else:
-        for figure in options.figure or figures.FIGURES:
-            for table in figures.FIGURES[figure](todo):
-                print(f"\n{table.text()}", flush=True)
-                tables.append(table)
+        measures = [partial(figures.measure_growth, counts=tuple(options.requests))]
+    tables = []
+    for measure in measures:
+        for table in measure(todo):
+            print(f"\n{table.text()}", flush=True)
+            tables.append(table)
     head = report.machine(kit)
     print(f"\n{head}")
     report.save(options.markdown, head, tables)

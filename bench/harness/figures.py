@@ -140,13 +140,14 @@ def measure_syscalls(plan: Plan) -> list[Table]:
 
 def measure_memory(plan: Plan) -> list[Table]:
     tables = []
-    for setup in rounds.SETUPS:
-        found = plan.each(f"memory, {setup.mpm}", 1, partial(memory.measure, setup=setup))
+    for mpm, (clients, workers) in memory.SIZES.items():
+        threads = f"{clients} client{'s' * (clients > 1)}, {workers} thread{'s' * (workers > 1)}"
+        found = plan.each(f"memory, {mpm}", 1, partial(memory.measure, mpm=mpm))
         note = (
-            "MiB of anonymous memory of the child that served the workload's requests"
-            f" ({setup.name}); in brackets the proportional share of it."
+            f"MiB of anonymous memory of the one child ({threads}) after the workload's requests;"
+            " in brackets the proportional part, which counts half of what it shares with its parent."
         )
-        table = Table(f"Memory, {setup.name}", note, ["workload", *plan.contenders])
+        table = Table(f"Memory, {mpm} MPM", note, ["workload", *plan.contenders])
         for workload in plan.workloads:
             cells = (show(found[workload, name], anonymous) for name in plan.contenders)
             table.rows.append([workload, *cells])
@@ -210,9 +211,11 @@ def measure_cpu(plan: Plan) -> list[Table]:
     for setup in rounds.SETUPS:
         found = {}
         for name in plan.turn_workloads:
-            workload = WORKLOADS[name]
-            once = partial(rounds.under_load, workload=workload, setup=setup, seconds=plan.seconds)
-            found[name] = in_turns(plan, f"cpu, {setup.mpm}", workload, once)
+            if name in setup.workloads:
+                once = partial(rounds.under_load, workload=WORKLOADS[name], setup=setup, seconds=plan.seconds)
+                found[name] = in_turns(plan, f"cpu, {setup.name}", WORKLOADS[name], once)
+        if not found:
+            continue
         cpu = {name: series.get("cpu", {}) for name, series in found.items()}
         rate = {name: series.get("rate", {}) for name, series in found.items()}
         note = "CPU seconds per 1000 requests, user and system, of all httpd processes."

@@ -98,8 +98,7 @@ def profile(contender: Contender, workload: Workload) -> Profile:
         whole = total(counts) / requests
     objects: dict[str, float] = {}
     for instructions, function in exclusive:
-        found = re.search(r"\[([^\]]+)\]$", function)
-        name = Path(found[1]).name if found else "(no object)"
+        name = re.search(r"\[([^\]]+)\]$", function)[1]
         objects[name] = objects.get(name, 0) + instructions
     ranked = sorted(((instructions, name) for name, instructions in objects.items()), reverse=True)
     return Profile(requests, whole, ranked, exclusive, inclusive)
@@ -110,4 +109,12 @@ def annotate(counts: Path, requests: int, inclusive: str) -> list[tuple[float, s
     options = (f"--inclusive={inclusive}", "--threshold=100", "--auto=no", "--show-percs=no")
     text = run("callgrind_annotate", *options, counts)
     lines = re.findall(r"^\s*([\d,]+)\s+(\S.*:\S.*)$", text, re.M)
-    return [(int(number.replace(",", "")) / requests, function.strip()) for number, function in lines]
+    return [(int(number.replace(",", "")) / requests, shorten(function)) for number, function in lines]
+
+
+def shorten(function: str) -> str:
+    """`file:function [object]` without the folders, and without the file where it is not known."""
+    found = re.fullmatch(r"(.*?):(.*?)(?: \[(.*)\])?\s*", function)
+    file, name, binary = found.groups()
+    file = "" if file == "???" else f"{Path(file).name}:"
+    return f"{file}{name} [{Path(binary).name if binary else 'unknown'}]"

@@ -1,18 +1,19 @@
 """Anonymous memory of the one child that serves, after some requests and as they grow in number."""
 
 from .contender import Contender
-from .rounds import Setup
 from .server import Server
 from .workload import Workload
 
+#: Clients, and children (prefork) or threads (event), so that one process serves.
+SIZES = {"prefork": (1, 1), "event": (8, 16)}
 #: The growth check compares the memory after the first and after the last of these.
 GROWTH_REQUESTS = (100_000, 1_000_000)
 
 
-def measure(contender: Contender, workload: Workload, setup: Setup) -> dict[str, int]:
-    workers = 1 if setup.mpm == "prefork" else 2 * setup.clients
-    with Server(contender, workload, mpm=setup.mpm, workers=workers) as server:
-        server.load(clients=setup.clients, requests=workload.size.memory)
+def measure(contender: Contender, workload: Workload, mpm: str) -> dict[str, int]:
+    clients, workers = SIZES[mpm]
+    with Server(contender, workload, mpm=mpm, workers=workers) as server:
+        server.load(clients=clients, requests=workload.size.memory)
         return server.anonymous_bytes()
 
 

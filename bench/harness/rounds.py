@@ -4,6 +4,7 @@ The contenders take turns, round by round in one run, each time with a fresh ser
 the machine meets all of them; reported are the median, the extremes, and the median of the rounds' ratios.
 """
 
+import os
 import statistics
 import time
 from collections.abc import Callable, Iterable
@@ -11,22 +12,33 @@ from dataclasses import dataclass
 
 from .contender import Contender
 from .server import Server
-from .workload import Workload
+from .workload import WORKLOADS, Workload
 
 
 @dataclass(frozen=True)
 class Setup:
-    """A server under load: clients (one keep-alive connection each) and twice as many httpd threads."""
+    """A server under load: clients (one keep-alive connection each) and twice as many httpd threads.
+
+    With `one_cpu` httpd and client share one CPU: they take turns anyhow, and otherwise half of what is
+    counted is how a virtual machine wakes an idle CPU. `workloads` are all, or the named ones.
+    """
 
     mpm: str
     clients: int
+    one_cpu: bool = False
+    workloads: frozenset[str] = frozenset(WORKLOADS)
 
     @property
     def name(self) -> str:
-        return f"{self.mpm} MPM, {self.clients} client{'s' if self.clients > 1 else ''}"
+        where = ", one CPU" if self.one_cpu else ""
+        return f"{self.mpm} MPM, {self.clients} client{'s' if self.clients > 1 else ''}{where}"
 
 
-SETUPS = (Setup("prefork", 1), Setup("event", 8))
+SETUPS = (
+    Setup("prefork", 1, one_cpu=True),
+    Setup("prefork", 1, workloads=frozenset({"hello"})),
+    Setup("event", 8),
+)
 
 
 @dataclass(frozen=True)
@@ -54,8 +66,8 @@ def take_turns(
 ) -> dict[str, dict[str, Series]]:
     """Runs `once` for each name in each round; who begins changes. Figure -> name -> series.
 
-    A name for which `once` gives nothing is left out from then on. When it is late there is no further round, and
-    the one that was not completed does not count.
+    A name for which `once` gives nothing is left out from then on. When it is late there is no further round,
+    and the one that was not completed does not count.
     """
     order = list(names)
     taken: list[dict[str, dict[str, float]]] = []
@@ -76,7 +88,8 @@ def take_turns(
 
 def under_load(contender: Contender, workload: Workload, setup: Setup, seconds: float) -> dict[str, float]:
     """CPU milliseconds a request (that is, seconds per 1000) of the server, and requests a second."""
-    server = Server(contender, workload, mpm=setup.mpm, workers=2 * setup.clients)
+    cpu = max(os.sched_getaffinity(0)) if setup.one_cpu else None
+    server = Server(contender, workload, mpm=setup.mpm, workers=2 * setup.clients, cpu=cpu)
     with server:
         server.load(clients=setup.clients, requests=2 * setup.clients + workload.size.warm_up)
         before = server.cpu_seconds()

@@ -19,6 +19,8 @@ from .workload import Workload
 
 ANSWER_SECONDS = 60
 STOP_SECONDS = 10
+#: "server reached MaxRequestWorkers setting": there are as many as wanted, all of them busy.
+ALL_BUSY = "AH00161"
 #: Response headers that are the server's own.
 SERVER_HEADERS = {"date", "server", "keep-alive", "connection"}
 
@@ -88,6 +90,8 @@ class Server:
     workers: int = 1
     single: bool = False
     wrapper: tuple[str, ...] = ()
+    #: The CPU that server and load client are bound to; None: any.
+    cpu: int | None = None
     folder: Path = field(init=False)
     port: int = field(init=False)
     process: subprocess.Popen = field(init=False)
@@ -133,7 +137,7 @@ class Server:
 
     def start(self) -> None:
         mode = ["-X"] if self.single else ["-D", "FOREGROUND"]
-        command = [*self.wrapper, str(self.contender.kit.httpd), "-d", str(self.folder)]
+        command = [*self.binding, *self.wrapper, str(self.contender.kit.httpd), "-d", str(self.folder)]
         environment = {
             "PATH": os.defpath,
             "LANG": "C.UTF-8",
@@ -174,6 +178,10 @@ class Server:
     @property
     def title(self) -> str:
         return f"{self.contender.name}, {self.workload.name}"
+
+    @property
+    def binding(self) -> list[str]:
+        return [] if self.cpu is None else ["taskset", "--cpu-list", str(self.cpu)]
 
     def wait_until_listening(self) -> None:
         until = time.monotonic() + ANSWER_SECONDS
@@ -225,7 +233,17 @@ class Server:
         Until there are so many `requests` or `seconds`; before each one a `pause` of so many microseconds.
         """
         until = ["-n", requests] if requests else ["-t", seconds]
-        command = [self.contender.kit.load, "-p", self.port, "-c", clients, *until, "-w", pause]
+        command = [
+            *self.binding,
+            self.contender.kit.load,
+            "-p",
+            self.port,
+            "-c",
+            clients,
+            *until,
+            "-w",
+            pause,
+        ]
         command += [self.folder / "request", self.folder / "body"]
         done = subprocess.run([str(part) for part in command], capture_output=True, text=True, check=False)
         if done.returncode != 0:
@@ -268,7 +286,8 @@ class Server:
         """Lines of the error log at level warn or above."""
         with contextlib.suppress(OSError):
             lines = (self.folder / "error.log").read_text(errors="replace").splitlines()
-            return [line for line in lines if re.search(r"\[[\w-]*:(warn|error|crit|alert|emerg)\]", line)]
+            loud = [line for line in lines if re.search(r"\[[\w-]*:(warn|error|crit|alert|emerg)\]", line)]
+            return [line for line in loud if ALL_BUSY not in line]
         return []
 
     def last_words(self) -> str:
