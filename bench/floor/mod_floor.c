@@ -1,7 +1,8 @@
 /*
  * The floor of the benchmarks: a plain httpd handler that sends, for each workload, the bytes which the WSGI
  * application of that workload sends. What it costs is what httpd costs; what a gateway costs is counted above it.
- * `SetHandler bench-floor-NAME` chooses the workload. It runs on httpd's request thread and never sees Python.
+ * `BenchFloor URL-PATH FILE NAME` mounts a workload at a file, as WSGIScriptAlias does with a script. It runs on
+ * httpd's request thread and never sees Python.
  */
 #include "httpd.h"
 #include "http_config.h"
@@ -11,7 +12,6 @@
 #include "apr_file_io.h"
 #include "apr_strings.h"
 
-#define PREFIX "bench-floor-"
 #define KIB 1024
 #define BLOCK_BYTES (4 * KIB)
 #define BLOCKS 256
@@ -139,7 +139,7 @@ static int file(request_rec *r)
     return pass(r, brigade);
 }
 
-static const struct {
+static const struct workload {
     const char *name;
     int (*answer)(request_rec *);
 } workloads[] = {
@@ -147,14 +147,45 @@ static const struct {
     {"post", post},   {"file", file}, {"flask", flask},
 };
 
+/* What is mounted: one workload in the one server of a benchmark. */
+static struct {
+    const char *url_path;
+    apr_size_t length;
+    const char *file;
+    const struct workload *workload;
+} mount;
+
+static const char *set_mount(cmd_parms *command, void *unused, const char *url_path, const char *file,
+                             const char *name)
+{
+    (void)unused;
+    mount.url_path = apr_pstrdup(command->pool, url_path);
+    mount.length = strlen(url_path);
+    mount.file = apr_pstrdup(command->pool, file);
+    for (apr_size_t i = 0; i < sizeof workloads / sizeof *workloads; i++) {
+        if (strcmp(name, workloads[i].name) == 0) {
+            mount.workload = &workloads[i];
+            return NULL;
+        }
+    }
+    return apr_psprintf(command->pool, "BenchFloor: there is no workload \"%s\"", name);
+}
+
+/* The rest of the path goes behind the file, where httpd's directory walk finds it as PATH_INFO. */
+static int translate(request_rec *r)
+{
+    if (!mount.workload || strncmp(r->uri, mount.url_path, mount.length) != 0)
+        return DECLINED;
+    r->filename = apr_pstrcat(r->pool, mount.file, r->uri + mount.length, NULL);
+    r->handler = "bench-floor";
+    return OK;
+}
+
 static int handler(request_rec *r)
 {
-    if (!r->handler || strncmp(r->handler, PREFIX, sizeof PREFIX - 1) != 0)
+    if (!r->handler || strcmp(r->handler, "bench-floor") != 0)
         return DECLINED;
-    for (apr_size_t i = 0; i < sizeof workloads / sizeof *workloads; i++)
-        if (strcmp(r->handler + sizeof PREFIX - 1, workloads[i].name) == 0)
-            return workloads[i].answer(r);
-    return DECLINED;
+    return mount.workload->answer(r);
 }
 
 static void register_hooks(apr_pool_t *pool)
@@ -162,9 +193,15 @@ static void register_hooks(apr_pool_t *pool)
     (void)pool;
     for (apr_size_t i = 0; i < sizeof pattern; i++)
         pattern[i] = "0123456789abcdef"[i % 16];
+    ap_hook_translate_name(translate, NULL, NULL, APR_HOOK_MIDDLE);
     ap_hook_handler(handler, NULL, NULL, APR_HOOK_MIDDLE);
 }
 
+static const command_rec directives[] = {
+    AP_INIT_TAKE3("BenchFloor", set_mount, NULL, RSRC_CONF, "URL path, file, name of the workload"),
+    {.name = NULL},
+};
+
 AP_DECLARE_MODULE(bench_floor) = {
-    STANDARD20_MODULE_STUFF, NULL, NULL, NULL, NULL, NULL, register_hooks, AP_MODULE_FLAG_NONE,
+    STANDARD20_MODULE_STUFF, NULL, NULL, NULL, NULL, directives, register_hooks, AP_MODULE_FLAG_NONE,
 };

@@ -36,10 +36,7 @@ class Contender:
             return "\n".join(
                 [
                     f'LoadModule bench_floor_module "{self.kit.floor}"',
-                    f'Alias /{workload.name} "{script}"',
-                    f"<Location /{workload.name}>",
-                    f"    SetHandler bench-floor-{workload.name}",
-                    "</Location>",
+                    f'BenchFloor /{workload.name} "{script}" {workload.name}',
                 ]
             )
         lines = [

@@ -36,7 +36,6 @@ LogLevel warn
 {user}
 LoadModule mpm_{mpm}_module "{modules}/mod_mpm_{mpm}.so"
 LoadModule authz_core_module "{modules}/mod_authz_core.so"
-LoadModule alias_module "{modules}/mod_alias.so"
 LoadModule bench_mark_module "{mark}"
 {processes}
 Timeout 60
