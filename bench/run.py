@@ -48,7 +48,7 @@ def arguments() -> argparse.Namespace:
     add(
         "--rounds",
         type=int,
-        help="of CPU time and start; hello takes three times as many (5; quick 3)",
+        help="of CPU time and start; hello takes three times as many (7; quick 3)",
     )
     add("--seconds", type=float, help="of load in each round (default 1.5; quick 0.7)")
     add("--minutes", type=float, help="after which nothing new begins (default 24; quick 5; growth 60)")
@@ -88,7 +88,7 @@ def plan(options: argparse.Namespace, kit: Kit) -> figures.Plan:
         workloads=options.workload or list(WORKLOADS),
         turn_contenders=options.contender or MAIN,
         turn_workloads=options.workload or (QUICK_TURNS if quick else list(WORKLOADS)),
-        rounds=options.rounds or (3 if quick else 5),
+        rounds=options.rounds or (3 if quick else 7),
         seconds=options.seconds or (0.7 if quick else 1.5),
         runs=1 if quick else 2,
         jobs=min(2, os.cpu_count() or 1),

@@ -82,29 +82,27 @@ def show(result: object, form: Callable[[object], str]) -> str:
 
 def measure_instructions(plan: Plan) -> list[Table]:
     found = plan.each("instructions", plan.jobs, partial(instructions.measure, runs=plan.runs))
-    variants = [end for end in ("", "-sub") if {REFERENCE + end, OURS + end} <= set(plan.contenders)]
-    if FLOOR not in plan.contenders:
-        variants = []
-    repeats = max((count.spread for count in found.values() if not isinstance(count, str)), default=0)
+    variants = [end for end in ("", "-sub") if {FLOOR, REFERENCE + end, OURS + end} <= set(plan.contenders)]
     note = "Counted by callgrind; prefork, one keep-alive connection, a short pause before each request."
+    header = ["workload", *plan.contenders]
     if plan.runs > 1:
-        note += f" Mean of {plan.runs} runs, which differ by {repeats:.3%} at most."
+        note += f" Mean of {plan.runs} runs; apart: how far they differ at most in the row."
+        header.append("apart")
     if variants:
-        note += " Share: ours above the floor, of mod_wsgi's above the floor."
-    header = [
-        "workload",
-        *plan.contenders,
-        *(f"share{end}" for end in variants),
-        *(["goal"] if variants else []),
-    ]
+        note += f" Share: {OURS} above the floor, of {REFERENCE} above the floor."
+        header += [*(f"share{end}" for end in variants), "goal"]
     table = Table("Instructions per request", note, header)
     for workload in plan.workloads:
         counts = [found[workload, name] for name in plan.contenders]
         row = [workload, *(show(count, lambda counted: thousands(counted.per_request)) for count in counts)]
+        if plan.runs > 1:
+            row.append(f"{max((count.spread for count in counts if not has_text([count])), default=0):.2%}")
         for end in variants:
             three = [found[workload, name] for name in (FLOOR, REFERENCE + end, OURS + end)]
-            row.append(share(above(*(count.per_request for count in three)) if not has_text(three) else None))
-        table.rows.append([*row, f"{GOALS[workload]:.2f}"] if variants else row)
+            row.append(share(None if has_text(three) else above(*(count.per_request for count in three))))
+        if variants:
+            row.append(f"{GOALS[workload]:.2f}")
+        table.rows.append(row)
     return [table]
 
 
