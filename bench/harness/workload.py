@@ -29,7 +29,7 @@ class Workload:
     headers: tuple[tuple[str, str], ...]
     body: bytes
     size: Size
-    #: How many times the usual number of rounds, where the issue is noise.
+    #: How many times the usual number of rounds, for the row that is watched most.
     rounds: int = 1
 
     @property
