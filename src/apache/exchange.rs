@@ -162,12 +162,7 @@ impl<'r> BrigadeExchange<'r> {
                 }
                 // Without a buffer it is only for the filters to ask for the body (`100 Continue`).
                 First::Nothing => match input.fill(buffer.len().max(LEAST_READ), !buffer.is_empty()) {
-                    // SAFETY: a plain value.
-                    Err(status)
-                        if buffer.is_empty() && unsafe { ffi::shim_status_is_eagain(status) } != 0 =>
-                    {
-                        return Ok(0);
-                    }
+                    Err(status) if buffer.is_empty() && is_eagain(status) => return Ok(0),
                     filled => filled?,
                 },
             }
@@ -306,8 +301,7 @@ impl Exchange for BrigadeExchange<'_> {
         if status == unsafe { ffi::shim_filter_error() } {
             return "An input filter has refused the request".to_owned();
         }
-        // SAFETY: a plain value.
-        if unsafe { ffi::shim_status_is_eagain(status) } != 0 {
+        if is_eagain(status) {
             return "Connection was terminated".to_owned();
         }
         // SAFETY: a plain value.
@@ -320,6 +314,11 @@ impl Exchange for BrigadeExchange<'_> {
         // SAFETY: our own buffer, which holds C text now.
         unsafe { CStr::from_ptr(start) }.to_string_lossy().into_owned()
     }
+}
+
+fn is_eagain(status: Status) -> bool {
+    // SAFETY: a plain value.
+    unsafe { ffi::shim_status_is_eagain(status) != 0 }
 }
 
 /// Header fields of a reply that httpd keeps in places of their own.

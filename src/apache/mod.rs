@@ -2,7 +2,7 @@
 //!
 //! Each imports only those before it: [`ffi`] httpd's C interface; [`pool`], [`record`], [`log`] and [`brigade`] make it
 //! safe to use; [`directives`] what is configured; [`translate`] from URL to script; [`request`] and [`exchange`] what
-//! crosses to Python; [`lifecycle`] Python's beginning and end; [`handler`] serves a request.
+//! crosses to Python; [`discovery`] which Python; [`lifecycle`] its beginning and end; [`handler`] serves a request.
 
 #![allow(unsafe_code, reason = "defines the symbol that httpd loads")]
 
@@ -21,6 +21,7 @@ macro_rules! catch {
 
 mod brigade;
 mod directives;
+mod discovery;
 mod exchange;
 mod ffi;
 mod handler;
@@ -58,6 +59,7 @@ pub static mut wsgi_module: ffi::module = ffi::module {
 unsafe extern "C" fn register_hooks(_pool: *mut ffi::apr_pool_t) {
     directives::register_hooks();
     translate::register_hooks();
+    discovery::register_hooks();
     lifecycle::register_hooks();
     handler::register_hooks();
 }

@@ -9,6 +9,9 @@ use super::error::Reason;
 /// The oldest Python that the runtime's stable ABI fits.
 pub(super) const OLDEST: (u32, u32) = (3, 10);
 
+/// The line that an answer begins with.
+const FIRST: &str = "oxwsgi-python";
+
 /// A Python that can be embedded.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Python {
@@ -29,10 +32,34 @@ impl Python {
         tag.trim_start_matches(|digit: char| digit.is_ascii_digit()).contains('t')
     }
 
+    /// What [`Python::from_text`] reads.
+    pub fn to_text(&self) -> Vec<u8> {
+        let (major, minor, patch) = self.version;
+        let mut text =
+            format!("{FIRST}\nimplementation=cpython\nversion={major}.{minor}.{patch}\n").into_bytes();
+        for (name, value) in [
+            ("executable", self.executable.as_os_str().as_bytes()),
+            ("library", self.library.as_os_str().as_bytes()),
+            ("extension_suffix", self.extension_suffix.as_bytes()),
+        ] {
+            text.extend_from_slice(name.as_bytes());
+            text.push(b'=');
+            text.extend_from_slice(value);
+            text.push(b'\n');
+        }
+        text.extend_from_slice(b"end\n");
+        text
+    }
+
+    /// What [`Python::to_text`] has written, for a process that cannot keep it in any other form.
+    pub fn from_text(text: &[u8]) -> Option<Self> {
+        Self::parse(text).ok()
+    }
+
     /// Reads what the program wrote; anything before the first mark is a wrapper's chatter.
     pub(super) fn parse(output: &[u8]) -> Result<Self, Reason> {
         let mut lines = output.split(|byte| *byte == b'\n');
-        if !lines.any(|line| line == b"oxwsgi-python") {
+        if !lines.any(|line| line == FIRST.as_bytes()) {
             return Err(Reason::NotPython);
         }
         let mut answer = Answer::default();
@@ -146,6 +173,13 @@ mod tests {
         assert!(!python.is_free_threaded());
         assert!(parse(&GOOD.replace("313-", "313t-")).unwrap().is_free_threaded());
         assert!(!parse(&GOOD.replace("313-", "313d-")).unwrap().is_free_threaded());
+    }
+
+    #[test]
+    fn it_can_be_written_down() {
+        let python = parse(GOOD).unwrap();
+        assert_eq!(Python::from_text(&python.to_text()), Some(python));
+        assert_eq!(Python::from_text(b""), None);
     }
 
     #[test]

@@ -9,7 +9,7 @@ use std::time::Duration;
 use super::answer::Python;
 use super::error::{HomeError, Reason};
 use super::runtime::RuntimeFiles;
-use crate::os::{Account, End, Errand, Obstacle, Report, Running, Step};
+use crate::os::{Account, End, Errand, Obstacle, Report, Step};
 
 /// A Python answers in some 10 ms; a cold one on a slow disk may take seconds.
 const LIMIT: Duration = Duration::from_secs(20);
@@ -55,30 +55,22 @@ impl Question {
         Self { errand: self.errand.account(Some(account)).root(root), user: Some(user), ..self }
     }
 
-    /// Sends the question. The answer may be waited for later, while other things are done.
-    pub fn launch(&self) -> Result<Running, HomeError> {
+    /// Asks, and waits for the answer: the Python and the runtime that fits it.
+    pub fn ask(&self) -> Result<(Python, PathBuf), HomeError> {
+        self.answer().map_err(|reason| self.error(reason))
+    }
+
+    fn answer(&self) -> Result<(Python, PathBuf), Reason> {
         // What can be seen without running anything is told right away.
         if let Some(home) = &self.home {
             match std::fs::metadata(prefixes(home).next().unwrap_or(home)) {
-                Ok(found) if !found.is_dir() => return Err(self.error(Reason::NotFolder)),
-                Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                    return Err(self.error(Reason::NoFolder));
-                }
+                Ok(found) if !found.is_dir() => return Err(Reason::NotFolder),
+                Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(Reason::NoFolder),
                 _ => {}
             }
         }
-        self.errand.launch().map_err(|error| self.error(Reason::Process(error)))
-    }
-
-    /// Waits for the answer; gives the Python and the runtime that fits it.
-    pub fn collect(&self, running: Running) -> Result<(Python, PathBuf), HomeError> {
-        let report = running.collect(LIMIT).map_err(|error| self.error(Reason::Process(error)))?;
-        self.understand(report).map_err(|reason| self.error(reason))
-    }
-
-    /// Both in one.
-    pub fn ask(&self) -> Result<(Python, PathBuf), HomeError> {
-        self.collect(self.launch()?)
+        let running = self.errand.launch().map_err(Reason::Process)?;
+        self.understand(running.collect(LIMIT).map_err(Reason::Process)?)
     }
 
     fn error(&self, reason: Reason) -> HomeError {

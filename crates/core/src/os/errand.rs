@@ -314,24 +314,6 @@ pub struct Report {
 }
 
 impl Running {
-    /// As plain numbers, for keeping where no code of ours is loaded; nothing ends the errand until
-    /// [`Running::from_numbers`].
-    pub fn into_numbers(self) -> [c_int; 4] {
-        let Self { child, notes, output, errors } = self;
-        let pid = child.0;
-        std::mem::forget(child);
-        [pid, notes.into_raw_fd(), output.into_raw_fd(), errors.into_raw_fd()]
-    }
-
-    /// # Safety
-    /// `numbers` come from [`Running::into_numbers`] in this process, and are used once.
-    pub unsafe fn from_numbers([pid, notes, output, errors]: [c_int; 4]) -> Self {
-        // SAFETY: descriptors that were given up by `into_numbers`, so now ours alone.
-        let [notes, output, errors] =
-            [notes, output, errors].map(|descriptor| unsafe { OwnedFd::from_raw_fd(descriptor) });
-        Self { child: Child(pid), notes, output, errors }
-    }
-
     /// Waits for the end, at most for `limit`; then the program is killed.
     pub fn collect(self, limit: Duration) -> io::Result<Report> {
         let deadline = Instant::now() + limit;
@@ -535,13 +517,5 @@ mod tests {
         }
         let found: Vec<_> = report.obstacles.iter().map(|o| (o.step, o.folder.clone())).collect();
         assert_eq!(found, [(Step::Read(0), Some(closed.clone())), (Step::Read(1), Some(closed))]);
-    }
-
-    #[test]
-    fn an_errand_can_be_kept_as_numbers() {
-        let numbers = shell("echo late").launch().unwrap().into_numbers();
-        // SAFETY: the numbers are those just made, used once.
-        let running = unsafe { Running::from_numbers(numbers) };
-        assert_eq!(running.collect(Duration::from_secs(20)).unwrap().output, b"late\n");
     }
 }
