@@ -159,10 +159,16 @@ impl<'r> Brigade<'r> {
         check(unsafe { ffi::ap_get_brigade(filters, self.as_raw(), ffi::AP_MODE_READBYTES, block, length) })
     }
 
+    /// Whether there is nothing in it.
+    #[inline]
+    pub fn is_empty(&self) -> bool {
+        // SAFETY: the brigade is alive.
+        unsafe { ffi::shim_brigade_is_empty(self.as_raw()) != 0 }
+    }
+
     /// What the first bucket is.
     pub fn first(&mut self) -> Result<First<'_>, Status> {
-        // SAFETY: the brigade is alive.
-        if unsafe { ffi::shim_brigade_is_empty(self.as_raw()) } != 0 {
+        if self.is_empty() {
             return Ok(First::Nothing);
         }
         // SAFETY: not empty, so there is one.
@@ -190,8 +196,7 @@ impl<'r> Brigade<'r> {
 
     /// Removes the first bucket, if any.
     pub fn remove_first(&mut self) {
-        // SAFETY: the brigade is alive.
-        if unsafe { ffi::shim_brigade_is_empty(self.as_raw()) } == 0 {
+        if !self.is_empty() {
             // SAFETY: not empty, so there is one.
             let bucket = unsafe { ffi::shim_brigade_first(self.as_raw()) };
             // SAFETY: nobody else keeps it: readers borrow the brigade.

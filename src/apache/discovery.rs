@@ -122,7 +122,7 @@ unsafe extern "C" fn check_config(
 }
 
 fn conclude(pool: Pool<'_>, main: Server<'_>, phase: Phase) -> c_int {
-    const NUMBER: Number = Number(1002);
+    const NUMBER: Number = Number(1102);
     CONCLUSION.store(ptr::null_mut(), Ordering::Release);
     let settings = directives::process(main);
     if phase == Phase::Other || !settings.needs_embedded_python() {

@@ -197,6 +197,10 @@ impl<'r> BrigadeExchange<'r> {
         let request = self.request;
         let output = self.output.get_or_insert_with(|| Brigade::new(request));
         let result = fill(output).and_then(|()| {
+            if flags == Send::MORE && output.is_empty() {
+                // Filters decide much by the first brigade they see: an end with it lets them count and cut (ranges).
+                return Ok(());
+            }
             self.stage = Stage::Body;
             if flags.has(Send::LAST) {
                 self.stage = Stage::End;

@@ -90,7 +90,7 @@ fn check(request: Request<'_>, settings: &RequestSettings<'_>) -> Result<BodyLen
         let limit = unsafe { ffi::ap_get_limit_req_body(request.as_raw()) };
         if u64::try_from(limit).is_ok_and(|limit| limit > 0 && length > limit) {
             const TEXT: &str = "Request body is larger than LimitRequestBody allows";
-            return Err(refusal(ffi::HTTP_REQUEST_ENTITY_TOO_LARGE, 1001, TEXT));
+            return Err(refusal(ffi::HTTP_REQUEST_ENTITY_TOO_LARGE, 1101, TEXT));
         }
     }
     Ok(body)

@@ -75,7 +75,7 @@ fn start_python(pool: Pool<'_>, main: Server<'_>) {
             }
         }
         Err(error) => {
-            const NUMBER: Number = Number(1003);
+            const NUMBER: Number = Number(1103);
             log::server(main, Level::Critical, format_args!("{NUMBER}: {error}"));
         }
     }

@@ -64,7 +64,7 @@ pub fn panicked(message: &str) {
     if !main.is_null() {
         // SAFETY: not null, so the main server's record, which lives as long as its configuration.
         let main = unsafe { Server::from_raw(main) };
-        const NUMBER: Number = Number(1004);
+        const NUMBER: Number = Number(1104);
         server(
             main,
             Level::Critical,

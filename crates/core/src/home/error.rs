@@ -125,10 +125,9 @@ impl fmt::Display for HomeError {
             }
             Reason::ClosedFolder { program, folder } => write!(
                 f,
-                "{user} may not run {}, because the folder {} is closed to it; let it through (chmod o+x {2}) or \
-                 install Python where {user} can reach it",
+                "{user} may not run {}, because the folder {} is closed to it; install Python where {user} can reach it, \
+                 or let others through (chmod o+x {1})",
                 program.display(),
-                folder.display(),
                 folder.display(),
             ),
             Reason::NotExecutable { program, reason } => {
@@ -179,10 +178,9 @@ impl fmt::Display for HomeError {
             ),
             Reason::UnreadableRuntime { file, folder: Some(folder), .. } => write!(
                 f,
-                "{user} may not read the runtime {}, because the folder {} is closed to it; let it through (chmod o+x \
-                 {2})",
+                "{user} may not read the runtime {}, because the folder {} is closed to it; let others through (chmod \
+                 o+x {1})",
                 file.display(),
-                folder.display(),
                 folder.display(),
             ),
             Reason::UnreadableRuntime { file, reason, .. } => {
