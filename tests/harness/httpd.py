@@ -13,6 +13,7 @@ import re
 import shutil
 import signal
 import socket
+import ssl
 import string
 import subprocess
 from collections.abc import Iterable, Mapping
@@ -252,7 +253,9 @@ Listen 127.0.0.1:{self._status_port}
 
     def client(self, **options) -> httpx.Client:
         """A new httpx client of this server; it is closed with the server."""
-        client = httpx.Client(base_url=self.url, timeout=30, **options)
+        client = httpx.Client(
+            **{"base_url": self.url, "timeout": 30, "verify": _tls_context(), "trust_env": False, **options}
+        )
         self._clients.append(client)
         return client
 
@@ -267,7 +270,7 @@ Listen 127.0.0.1:{self._status_port}
     def request(self, method: str, path: str, **options) -> httpx.Response:
         """One request on a connection of its own; `path` may be a whole URL."""
         url = path if path.startswith("http") else self.url + path
-        return httpx.request(method, url, timeout=30, **options)
+        return httpx.request(method, url, timeout=30, verify=_tls_context(), trust_env=False, **options)
 
     def raw(self, port: int | None = None) -> RawConnection:
         """A raw connection to this server."""
@@ -302,7 +305,8 @@ Listen 127.0.0.1:{self._status_port}
         return sum(self._scoreboard().count(state) for state in "RWLC") <= 1
 
     def _scoreboard(self) -> str:
-        status = httpx.get(f"http://127.0.0.1:{self._status_port}/?auto", timeout=10).text
+        url = f"http://127.0.0.1:{self._status_port}/?auto"
+        status = httpx.get(url, timeout=10, verify=_tls_context(), trust_env=False).text
         scoreboard = re.search(r"^Scoreboard: (.*)$", status, re.MULTILINE)
         assert scoreboard, status
         return scoreboard[1]
@@ -334,6 +338,12 @@ def _group_lives(group: int) -> bool:
     except ProcessLookupError:
         return False
     return True
+
+
+@cache
+def _tls_context() -> ssl.SSLContext:
+    """One context for all clients: making one takes longer than a request."""
+    return ssl.create_default_context()
 
 
 @cache
