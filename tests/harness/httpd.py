@@ -113,6 +113,10 @@ class Httpd:
         return self._ports[1]
 
     @property
+    def port3(self) -> int:
+        return self._ports[2]
+
+    @property
     def url(self) -> str:
         return f"http://localhost:{self.port}"
 
@@ -159,6 +163,7 @@ GracefulShutdownTimeout 10
 Listen 127.0.0.1:{self._status_port}
 <VirtualHost 127.0.0.1:{self._status_port}>
     CustomLog "{self.root}/logs/status_access.log" "%r"
+    DocumentRoot "{self.root}/run"
     <Location "/">
         SetHandler server-status
     </Location>
@@ -270,6 +275,7 @@ Listen 127.0.0.1:{self._status_port}
     def request(self, method: str, path: str, **options) -> httpx.Response:
         """One request on a connection of its own; `path` may be a whole URL."""
         url = path if path.startswith("http") else self.url + path
+        options["headers"] = {"Connection": "close", **options.get("headers", {})}
         return httpx.request(method, url, timeout=30, verify=_tls_context(), trust_env=False, **options)
 
     def raw(self, port: int | None = None) -> RawConnection:
@@ -306,7 +312,8 @@ Listen 127.0.0.1:{self._status_port}
 
     def _scoreboard(self) -> str:
         url = f"http://127.0.0.1:{self._status_port}/?auto"
-        status = httpx.get(url, timeout=10, verify=_tls_context(), trust_env=False).text
+        closing = {"Connection": "close"}
+        status = httpx.get(url, headers=closing, timeout=10, verify=_tls_context(), trust_env=False).text
         scoreboard = re.search(r"^Scoreboard: (.*)$", status, re.MULTILINE)
         assert scoreboard, status
         return scoreboard[1]

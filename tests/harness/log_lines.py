@@ -20,7 +20,7 @@ _TEXTS_WITHOUT_NUMBERS = {
     "WSGI0136": r"Attempt to invoke directory as WSGI application",
     "WSGI0137": r"AcceptPathInfo off disallows user's path",
     "WSGI0138": r"Unexpected value for Transfer-Encoding",
-    "WSGI0139": r"Chunked request was received|requires Content-Length|chunked Transfer-Encoding forbidden",
+    "WSGI0139": r"support for chunked transfer encoding has not been enabled",
     "WSGI0141": r"Invalid Content-Length header value",
     "WSGI0143": r"Embedded mode of mod_wsgi disabled",
     "WSGI0174": r"Exception occurred processing WSGI script",
