@@ -18,6 +18,7 @@ _LINE = re.compile(
 )
 _SCRIPT_PREFIX = re.compile(r"^\[script [^\]]*\] ")
 _TRACEBACK = "Traceback (most recent call last):"
+_FRAME = "  File "
 _CHAIN = re.compile(r"The above exception was the direct cause|During handling of the above exception")
 _QUIET = {"notice", "info", "debug", *(f"trace{number}" for number in range(1, 9))}
 _CRASH = re.compile(r"exit signal|AddressSanitizer|panicked at|Fatal Python error")
@@ -105,7 +106,7 @@ def _grouped(entries: Iterable[Entry]) -> list[Entry]:
                 unfinished[thread] = traceback
         if thread not in unfinished:
             grouped.append(entry)
-            if entry.text == _TRACEBACK:
+            if entry.text == _TRACEBACK or entry.text.startswith(_FRAME):
                 unfinished[thread] = entry
             continue
         traceback = unfinished[thread]
