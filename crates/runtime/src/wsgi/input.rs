@@ -139,8 +139,9 @@ impl Input {
     }
 
     fn read_to_end<'py>(&self, py: Attached<'py>) -> PyResult<'py, Obj<'py>> {
-        if let (BodyLength::Bytes(length), true) =
-            (self.transaction.body.get(), self.transaction.read_ahead.borrow().is_untouched())
+        let untouched = self.transaction.read_ahead.borrow().is_untouched();
+        if let BodyLength::Bytes(length) = self.transaction.body.get()
+            && untouched
             && length <= TRUSTED_LENGTH
         {
             // The usual case: one allocation of the right size. The one byte more finds the end in the same go, or

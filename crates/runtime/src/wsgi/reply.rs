@@ -241,8 +241,8 @@ fn finish(py: Attached<'_>, transaction: &Transaction, body: Body) -> Ending {
     let outcome = if is_short(transaction) {
         let declared = transaction.head.borrow().content_length().unwrap_or_default();
         let text = format!(
-            "{}: Content length mismatch, expected {declared}, response generated {}. The connection is closed, so \
-             that the client can tell.",
+            "{}: The response body is shorter than its Content-Length: expected {declared} bytes, response generated {}. \
+             The connection is closed, so that the client can tell.",
             Number(1005),
             transaction.sent.get()
         );

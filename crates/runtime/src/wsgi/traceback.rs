@@ -30,12 +30,12 @@ pub fn report(
     let Event { number, exit_number, doing, .. } = event;
     let script = String::from_utf8_lossy(event.script);
     let place_name = place.describe();
-    let mut lines = vec![if exception.is_system_exit() {
+    let first = if exception.is_system_exit() {
         format!("{exit_number}: SystemExit exception raised {doing} '{script}' for {place_name} ignored.")
     } else {
         format!("{number}: {} exception raised {doing} '{script}' for {place_name}.", exception.name())
-    }];
-    lines.extend(exception.lines());
-    lines.extend(place.cure(exception, &lines));
-    report.write(py, Level::Error, lines);
+    };
+    let traceback = exception.lines();
+    let cure = place.cure(exception, &traceback);
+    report.write(py, Level::Error, std::iter::once(first).chain(traceback).chain(cure).collect());
 }
