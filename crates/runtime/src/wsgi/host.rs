@@ -157,13 +157,16 @@ impl Host {
 
 /// Runs what the application registered with `atexit`, and writes what its streams hold.
 pub fn run_exit_handlers(py: Attached<'_>, host: &'static Host) {
-    let handlers = py.import("atexit").and_then(|atexit| atexit.call_method(c"_run_exitfuncs", &[]));
-    let streams = [c"stdout", c"stderr"]
-        .map(|name| py.sys(name).map_or(Ok(()), |s| s.call_method(c"flush", &[]).map(drop)));
-    for result in [handlers.map(drop)].into_iter().chain(streams) {
+    let report = |result: PyResult<'_, ()>| {
         if let Err(raised) = result {
-            let exception = raised.take();
-            Report::Process(host.place.settings()).write(py, Level::Error, exception.lines());
+            Report::Process(host.place.settings()).write(py, Level::Error, raised.take().lines());
+        }
+    };
+    report(py.import("atexit").and_then(|atexit| atexit.call_method(c"_run_exitfuncs", &[])).map(drop));
+    for name in [c"stdout", c"stderr"] {
+        // A restricted stream has nothing to write.
+        if let Some(stream) = py.sys(name).filter(|stream| host.types.restricted.value(stream).is_none()) {
+            report(stream.call_method(c"flush", &[]).map(drop));
         }
     }
 }
