@@ -50,7 +50,7 @@ class Mpm:
             settings |= {"MinSpareThreads": 1, "MaxSpareThreads": workers}
         settings |= {
             "StartServers": self.processes,
-            "ServerLimit": self.processes,
+            "ServerLimit": 2 * self.processes + 2,
             "MaxRequestWorkers": workers,
         }
         return "\n".join(f"{directive} {value}" for directive, value in settings.items())
@@ -173,7 +173,7 @@ Listen 127.0.0.1:{self._status_port}
 
     def configtest(self) -> subprocess.CompletedProcess[str]:
         """Run `httpd -t` over the configuration; its stderr carries the verdict."""
-        return subprocess.run(self._command("-t"), env=self._env, capture_output=True, text=True, timeout=60)
+        return subprocess.run(self.command("-t"), env=self._env, capture_output=True, text=True, timeout=60)
 
     # Life
 
@@ -181,7 +181,7 @@ Listen 127.0.0.1:{self._status_port}
         """Start httpd in the foreground and wait until it serves; HttpdStartError otherwise."""
         output = (self.root / "logs" / "console").open("ab")
         self.process = subprocess.Popen(
-            [*prefix, *self._command(*arguments, "-DFOREGROUND")],
+            [*prefix, *self.command(*arguments, "-DFOREGROUND")],
             env=self._env,
             cwd="/",
             stdin=subprocess.DEVNULL,
@@ -244,7 +244,8 @@ Listen 127.0.0.1:{self._status_port}
         assert self.process is not None, "httpd was not started"
         return self.process
 
-    def _command(self, *arguments: str) -> list[str]:
+    def command(self, *arguments: str) -> list[str]:
+        """The httpd command line for this server's configuration."""
         return [_httpd(), "-d", str(self.root), "-f", str(self.config_file), *arguments]
 
     def _serves_or_ended(self) -> bool:
