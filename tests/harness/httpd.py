@@ -135,7 +135,9 @@ class Httpd:
     def configure(self, config: str) -> None:
         """Write httpd.conf anew with the test's lines; a graceful restart reads it."""
         modules = "\n".join(_load_line(name) for name in self._modules)
-        test_lines = string.Template(config).safe_substitute(self._placeholders)
+        home, test_lines = (
+            string.Template(text).safe_substitute(self._placeholders) for text in (self._home, config)
+        )
         self.config_file.write_text(f"""\
 ServerRoot "{self.root}"
 DefaultRuntimeDir "{self.root}/run"
@@ -145,7 +147,7 @@ Listen 127.0.0.1:{self.port}
 {_load_line(f"mpm_{self.mpm.name}")}
 {modules}
 {self._load}
-{self._home}
+{home}
 {self.mpm.lines()}
 {_server_user()}
 ErrorLog "{self.root}/logs/error.log"
