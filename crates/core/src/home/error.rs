@@ -14,10 +14,12 @@ pub struct HomeError {
     pub directive: &'static str,
     /// Its value; `None` stands for the `python3` on `PATH`.
     pub home: Option<PathBuf>,
+    /// The program that answered, when one did.
+    pub program: Option<PathBuf>,
     /// The account that was to run it, as the configuration names it; `None` for our own.
     pub user: Option<String>,
     /// What is the matter.
-    pub reason: Reason,
+    pub reason: Box<Reason>,
 }
 
 /// What is the matter with a home.
@@ -116,8 +118,11 @@ impl fmt::Display for HomeError {
             Some(home) => write!(f, "{directive} {}: ", home.display())?,
             None => write!(f, "{directive} is not set, and the python3 on PATH cannot be used: ")?,
         }
+        if let Some(program) = &self.program {
+            write!(f, "{}: ", program.display())?;
+        }
         let user = self.user();
-        match &self.reason {
+        match &*self.reason {
             Reason::NoFolder => write!(f, "there is no such folder; {NAME_A_PREFIX}"),
             Reason::NotFolder => write!(f, "this is not a folder; {NAME_A_PREFIX}"),
             Reason::NoProgram { looked } => {
@@ -142,21 +147,21 @@ impl fmt::Display for HomeError {
             Reason::Process(reason) => write!(f, "Python cannot be started: {}", words(reason)),
             Reason::Silent { seconds } => write!(
                 f,
-                "its Python did not say its version within {seconds} seconds; run it by hand as {user} to see why"
+                "it did not say its version within {seconds} seconds; run it by hand as {user} to see why"
             ),
-            Reason::NotPython => write!(f, "its bin/python is not a Python; {NAME_A_PREFIX}"),
+            Reason::NotPython => write!(f, "this is not a Python; {NAME_A_PREFIX}"),
             Reason::Failed { end, said } => {
                 match end {
-                    End::Exited(status) => write!(f, "its Python ended with status {status}")?,
-                    End::Signalled(signal) => write!(f, "its Python was ended by signal {signal}")?,
-                    End::Stopped => write!(f, "its Python did not end")?,
+                    End::Exited(status) => write!(f, "it ended with status {status}")?,
+                    End::Signalled(signal) => write!(f, "it was ended by signal {signal}")?,
+                    End::Stopped => write!(f, "it did not end")?,
                 }
                 if !said.is_empty() {
                     write!(f, " and said \"{said}\"")?;
                 }
                 write!(f, "; {NAME_A_PREFIX}")
             }
-            Reason::Garbled => write!(f, "what its Python says of itself makes no sense; {NAME_A_PREFIX}"),
+            Reason::Garbled => write!(f, "what it says of itself makes no sense; {NAME_A_PREFIX}"),
             Reason::OtherImplementation { implementation } => {
                 write!(f, "this is {implementation}, and only CPython can be loaded; {NAME_A_PREFIX}")
             }
@@ -167,7 +172,7 @@ impl fmt::Display for HomeError {
             ),
             Reason::NoLibrary { version: (major, minor, _), looked } => write!(
                 f,
-                "its Python has no shared library that {user} can read: {} not found; install it (Debian: \
+                "this Python has no shared library that {user} can read: {} not found; install it (Debian: \
                  libpython{major}.{minor}), build Python with --enable-shared, or use daemon mode, which needs none",
                 list(looked)
             ),

@@ -57,10 +57,18 @@ impl Question {
 
     /// Asks, and waits for the answer: the Python and the runtime that fits it.
     pub fn ask(&self) -> Result<(Python, PathBuf), HomeError> {
-        self.answer().map_err(|reason| self.error(reason))
+        let mut program = None;
+        self.answer(&mut program).map_err(|reason| HomeError {
+            directive: self.directive,
+            home: self.home.clone(),
+            program,
+            user: self.user.clone(),
+            reason: Box::new(reason),
+        })
     }
 
-    fn answer(&self) -> Result<(Python, PathBuf), Reason> {
+    /// `program` becomes the one that ran.
+    fn answer(&self, program: &mut Option<PathBuf>) -> Result<(Python, PathBuf), Reason> {
         // What can be seen without running anything is told right away.
         if let Some(home) = &self.home {
             match std::fs::metadata(prefixes(home).next().unwrap_or(home)) {
@@ -70,60 +78,52 @@ impl Question {
             }
         }
         let running = self.errand.launch().map_err(Reason::Process)?;
-        self.understand(running.collect(LIMIT).map_err(Reason::Process)?)
-    }
-
-    fn error(&self, reason: Reason) -> HomeError {
-        HomeError { directive: self.directive, home: self.home.clone(), user: self.user.clone(), reason }
-    }
-
-    fn understand(&self, report: Report) -> Result<(Python, PathBuf), Reason> {
-        let refused =
-            report.obstacles.iter().filter(|obstacle| matches!(obstacle.step, Step::Execute(_))).count();
-        if report.end == End::Exited(127) && (refused == self.programs.len() || report.output.is_empty()) {
-            if let Some(reason) = self.never_ran(report.obstacles) {
-                return Err(reason);
-            }
-            return Err(failed(&report.end, &report.errors));
+        let Report { obstacles, output, errors, end } = running.collect(LIMIT).map_err(Reason::Process)?;
+        if let Some(reason) = self.never_ran(&obstacles) {
+            return Err(reason);
         }
-        if report.end == End::Stopped {
-            return Err(Reason::Silent { seconds: LIMIT.as_secs() });
+        *program = self.programs.get(refused(&obstacles)).cloned();
+        match end {
+            End::Exited(0) => {}
+            End::Stopped => return Err(Reason::Silent { seconds: LIMIT.as_secs() }),
+            _ => return Err(failed(&end, &errors)),
         }
-        if report.end != End::Exited(0) {
-            return Err(failed(&report.end, &report.errors));
-        }
-        let python = Python::parse(&report.output)?;
-        let runtime = self.runtimes.choose(&python, report.obstacles)?;
+        let python = Python::parse(&output)?;
+        let runtime = self.runtimes.choose(&python, obstacles)?;
         Ok((python, runtime))
     }
 
     /// Why no program was executed, when none was.
-    fn never_ran(&self, obstacles: Vec<Obstacle>) -> Option<Reason> {
-        let mut refusal = None;
-        let mut refused = 0;
-        for Obstacle { step, reason, folder } in obstacles {
+    fn never_ran(&self, obstacles: &[Obstacle]) -> Option<Reason> {
+        let again = |reason: &io::Error| io::Error::from_raw_os_error(reason.raw_os_error().unwrap_or(0));
+        for Obstacle { step, reason, .. } in obstacles {
             match step {
-                Step::Root => return Some(Reason::Root(reason)),
-                Step::Identity => return Some(Reason::Account(reason)),
-                Step::Read(_) => {}
-                Step::Execute(index) => {
-                    refused += 1;
-                    let missing = matches!(reason.raw_os_error(), Some(libc::ENOENT | libc::ENOTDIR));
-                    if !missing && refusal.is_none() {
-                        let program = self.programs[index].clone();
-                        refusal = Some(match folder {
-                            Some(folder) => Reason::ClosedFolder { program, folder },
-                            None => Reason::NotExecutable { program, reason },
-                        });
-                    }
-                }
+                Step::Root => return Some(Reason::Root(again(reason))),
+                Step::Identity => return Some(Reason::Account(again(reason))),
+                Step::Read(_) | Step::Execute(_) => {}
             }
         }
-        if refused < self.programs.len() {
+        if refused(obstacles) < self.programs.len() {
             return None;
         }
+        // The first that is there, and may not be run, is the one that was meant.
+        let refusal = obstacles.iter().find_map(|Obstacle { step, reason, folder }| match step {
+            Step::Execute(index) if !matches!(reason.raw_os_error(), Some(libc::ENOENT | libc::ENOTDIR)) => {
+                let program = self.programs[*index].clone();
+                Some(match folder.clone() {
+                    Some(folder) => Reason::ClosedFolder { program, folder },
+                    None => Reason::NotExecutable { program, reason: again(reason) },
+                })
+            }
+            _ => None,
+        });
         Some(refusal.unwrap_or_else(|| Reason::NoProgram { looked: self.programs.clone() }))
     }
+}
+
+/// How many programs could not be executed: the next one was.
+fn refused(obstacles: &[Obstacle]) -> usize {
+    obstacles.iter().filter(|obstacle| matches!(obstacle.step, Step::Execute(_))).count()
 }
 
 /// `WSGIPythonHome` may be `prefix:exec_prefix`, as in `PYTHONHOME`; programs are in the latter.
@@ -245,8 +245,10 @@ mod tests {
                 );
             }
             // A Python without a shared library is a good answer too.
-            Err(HomeError { reason: Reason::NoLibrary { looked, .. }, .. }) => assert!(!looked.is_empty()),
-            Err(error) => panic!("{error}"),
+            Err(error) => match *error.reason {
+                Reason::NoLibrary { ref looked, .. } => assert!(!looked.is_empty()),
+                _ => panic!("{error}"),
+            },
         }
     }
 

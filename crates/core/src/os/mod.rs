@@ -4,7 +4,11 @@
 mod account;
 mod errand;
 pub mod file;
+mod obstacle;
+mod running;
 pub mod signals;
 
 pub use account::Account;
-pub use errand::{End, Errand, Obstacle, Report, Running, Step};
+pub use errand::Errand;
+pub use obstacle::{Obstacle, Step};
+pub use running::{End, Report, Running};
