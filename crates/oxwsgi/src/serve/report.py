@@ -8,14 +8,21 @@ CALLABLE = @CALLABLE@
 MODULE = @MODULE@
 
 
+def is_meant(module, value):
+    """Whether a value could be meant as the application: a function of this module, or an object that can be called."""
+    if isinstance(value, type) or not callable(value):
+        return False
+    try:
+        # A function of another module was imported to be used.
+        return value.__module__ == module.__name__ or not hasattr(value, "__name__")
+    except Exception:
+        # An object that stands for another one, which is not there without a request.
+        return False
+
+
 def application_names(module):
-    """The names in a module that could be meant as the application."""
-    for name, value in list(vars(module).items()):
-        if name.startswith("_") or isinstance(value, type) or not callable(value):
-            continue
-        # A function of another module was imported to be used; an object that can be called was made here.
-        if getattr(value, "__module__", None) == module.__name__ or not hasattr(value, "__name__"):
-            yield name
+    names = (name for name, value in list(vars(module).items()) if is_meant(module, value))
+    return [name for name in names if not name.startswith("_")]
 
 
 def report():
@@ -24,15 +31,15 @@ def report():
         if name.startswith("_mod_wsgi_") and getattr(module, "__file__", None) == SCRIPT:
             loaded = module
     found = getattr(loaded, CALLABLE, None)
-    if loaded is None:
-        outcome = "failed"
-    elif callable(found):
+    names = []
+    if callable(found):
         outcome = "loaded"
     else:
-        outcome = "uncallable" if hasattr(loaded, CALLABLE) else "absent"
-    shown = sys.modules.get(MODULE) if MODULE else loaded
-    names = ",".join(application_names(shown)) if shown else ""
-    line = f"oxwsgi-report {os.getpid()} {outcome} {type(found).__name__} {names}\n"
+        shown = sys.modules.get(MODULE) if MODULE else loaded
+        names = application_names(shown) if shown else []
+        has_name = loaded is not None and hasattr(loaded, CALLABLE)
+        outcome = "failed" if loaded is None else "uncallable" if has_name else "absent"
+    line = f"oxwsgi-report {os.getpid()} {outcome} {type(found).__name__} {','.join(names)}\n"
     sys.stderr.write(line)
     sys.stderr.flush()
 
