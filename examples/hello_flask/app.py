@@ -1,9 +1,9 @@
 """One page that shows that an application runs, and where.
 
-    /         the page: what runs, a form, a streamed answer
-    /greet    POST: answers with the name and an upload's size and checksum
-    /stream   text, one line at a time
-    /fail     raises an exception, to show its traceback in the terminal
+/         the page: what runs, a form, a streamed answer
+/greet    POST: answers with the name and an upload's size and checksum
+/stream   text, one line at a time
+/fail     raises an exception, to show its traceback in the terminal
 """
 
 import hashlib

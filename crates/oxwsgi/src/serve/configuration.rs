@@ -147,9 +147,16 @@ impl Configuration {
         self.logs(out);
         let _ = writeln!(out, "# Nothing is served but what part 2 names.");
         if matches!(self.purpose, Purpose::Run { .. }) {
-            let _ = writeln!(out, "DocumentRoot {}", quoted(&self.runtime.join("htdocs"))?);
+            let empty = self.runtime.join("htdocs");
+            let _ = writeln!(out, "DocumentRoot {}", quoted(&empty)?);
         }
-        out.push_str("<Directory \"/\">\n    AllowOverride None\n    Require all denied\n</Directory>\n\n");
+        out.push_str("<Directory \"/\">\n    AllowOverride None\n    Require all denied\n</Directory>\n");
+        if matches!(self.purpose, Purpose::Run { .. }) {
+            // Empty: what is not there is "not found", and not "forbidden".
+            let [open, close] = section("Directory", &self.runtime.join("htdocs"))?;
+            let _ = writeln!(out, "{open}\n    Require all granted\n{close}");
+        }
+        out.push('\n');
         Ok(())
     }
 
@@ -253,11 +260,9 @@ impl Configuration {
             if path.is_file() {
                 access_to_file(out, path)?;
             } else {
-                let _ = writeln!(
-                    out,
-                    "<Directory {}>\n    DirectoryIndex index.html\n    Require all granted\n</Directory>",
-                    quoted(&literal_pattern(path)?)?
-                );
+                let [open, close] = section("Directory", path)?;
+                let _ =
+                    writeln!(out, "{open}\n    DirectoryIndex index.html\n    Require all granted\n{close}");
             }
         }
         out.push('\n');
@@ -266,27 +271,31 @@ impl Configuration {
 }
 
 fn access_to_file(out: &mut String, file: &Path) -> Result<(), Problem> {
-    let directory = file.parent().unwrap_or(Path::new("/"));
-    let name = PathBuf::from(file.file_name().unwrap_or_default());
+    let [open_directory, close_directory] = section("Directory", file.parent().unwrap_or(Path::new("/")))?;
+    let [open_file, close_file] = section("Files", Path::new(file.file_name().unwrap_or_default()))?;
     let _ = writeln!(
         out,
-        "<Directory {}>\n    <Files {}>\n        Require all granted\n    </Files>\n</Directory>",
-        quoted(&literal_pattern(directory)?)?,
-        quoted(&literal_pattern(&name)?)?
+        "{open_directory}\n    {open_file}\n        Require all granted\n    {close_file}\n{close_directory}"
     );
     Ok(())
 }
 
-/// A path whose own `*`, `?` and `[` are not wildcards: `<Directory>` and `<Files>` take patterns.
-fn literal_pattern(path: &Path) -> Result<PathBuf, Problem> {
-    let mut pattern = String::new();
-    for c in plain(path)?.chars() {
-        if "*?[\\".contains(c) {
+/// The lines around a section for one directory or file. httpd takes `*`, `?` and `[` in them for wildcards; a path that
+/// has them needs a regular expression, in which they can be escaped.
+fn section(kind: &str, path: &Path) -> Result<[String; 2], Problem> {
+    let text = plain(path)?;
+    if !text.contains(['*', '?', '[', ']']) {
+        return Ok([format!("<{kind} {}>", quoted(path)?), format!("</{kind}>")]);
+    }
+    let mut pattern = String::from("^");
+    for c in text.chars() {
+        if c.is_ascii_punctuation() && c != '/' {
             pattern.push('\\');
         }
         pattern.push(c);
     }
-    Ok(PathBuf::from(pattern))
+    pattern.push_str("(?:/|$)");
+    Ok([format!("<{kind}Match {}>", quoted(Path::new(&pattern))?), format!("</{kind}Match>")])
 }
 
 /// A path as an argument of a directive.
@@ -379,6 +388,9 @@ DocumentRoot "/tmp/run/htdocs"
 AllowOverride None
 Require all denied
 </Directory>
+<Directory "/tmp/run/htdocs">
+Require all granted
+</Directory>
 LoadModule wsgi_module "/m/mod_oxwsgi.so"
 WSGIPythonHome "/srv/venv"
 WSGIPythonPath "/srv/shop"
@@ -397,10 +409,10 @@ Require all granted
 </Directory>
 TypesConfig "/etc/mime.types"
 Alias "/static" "/srv/shop/a[1]"
-<Directory "/srv/shop/a\\[1]">
+<DirectoryMatch "^/srv/shop/a\\[1\\](?:/|$)">
 DirectoryIndex index.html
 Require all granted
-</Directory>"#
+</DirectoryMatch>"#
         );
         assert_eq!(directives(&run), expected.lines().map(str::to_owned).collect::<Vec<_>>());
     }

@@ -151,7 +151,10 @@ impl Found {
 
     /// Prints a configuration that does without this command.
     fn show(&self, options: &ServeOptions) -> Result<(), Problem> {
-        let listen = Listen::unchecked(&options.host, options.port)?;
+        let listen = match options.port {
+            0 => Listen::reserve(&options.host, 0)?,
+            port => Listen::unchecked(&options.host, port)?,
+        };
         let mut notes = Vec::new();
         let script = match &self.target.source {
             Source::Script { path, .. } => path.clone(),

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use crate::problem::Problem;
 use crate::serve::events::{Event, Events};
-use crate::serve::log_view::{self, AccessLine, Block, Blocks, ErrorLine};
+use crate::serve::log_view::{self, AccessLine, Blocks, ErrorLine, Piece};
 use crate::serve::reload::{Change, Pending, Watcher};
 use crate::serve::report::{Outcome, Report, Shown};
 use crate::serve::server::Server;
@@ -147,13 +147,7 @@ impl<'a> Session<'a> {
     fn access(&mut self, line: &str) {
         match AccessLine::parse(line) {
             Some(access) if access.is_internal() => {}
-            Some(access) => {
-                // The traceback was logged before the request was; it stands before it here too.
-                if access.status >= 500 {
-                    self.show_all_blocks();
-                }
-                self.terminal.out(&log_view::access(&access));
-            }
+            Some(access) => self.blocks.add_request(access, Instant::now()),
             None => self.terminal.out(line),
         }
     }
@@ -168,7 +162,7 @@ impl<'a> Session<'a> {
             return;
         };
         if let Some(report) = Report::parse(&error.message) {
-            self.show_all_blocks();
+            self.show_rest();
             self.imported(&report);
         } else if error.number.as_deref() == Some("AH00052") && self.is_ended_by_us(&error.message) {
             // Said when a process that did not finish after a reload was ended.
@@ -337,16 +331,21 @@ impl<'a> Session<'a> {
         [phase, self.blocks.due(), retiring].into_iter().flatten().min()
     }
 
-    fn show(&mut self, blocks: Vec<Block>) {
-        for block in blocks {
-            if let Some(exception) = block.exception() {
-                self.exception = Some(exception.to_owned());
+    fn show(&mut self, pieces: Vec<Piece>) {
+        for piece in pieces {
+            match piece {
+                Piece::Request(line) => self.terminal.out(&log_view::access(&line)),
+                Piece::Block(block) => {
+                    if let Some(exception) = block.exception() {
+                        self.exception = Some(exception.to_owned());
+                    }
+                    self.terminal.err(&log_view::block(&block, self.threads));
+                }
             }
-            self.terminal.err(&log_view::block(&block, self.threads));
         }
     }
 
-    fn show_all_blocks(&mut self) {
+    fn show_rest(&mut self) {
         let rest = self.blocks.rest();
         self.show(rest);
     }
@@ -360,7 +359,7 @@ impl<'a> Session<'a> {
                 _ => {}
             }
         }
-        self.show_all_blocks();
+        self.show_rest();
         match std::mem::replace(&mut self.phase, Phase::Serving) {
             Phase::Stopping { result: Ok(()), .. } => {
                 self.terminal.say("Stopped", ".");

@@ -1,12 +1,12 @@
-//! Lines of the error log that belong together. Threads of a server write at the same time; the lines of one traceback
-//! are shown without another's in between.
+//! Lines of the error log that belong together, and the order of both logs. Threads of a server write at the same time;
+//! the lines of one traceback are shown without another's in between.
 
 #![forbid(unsafe_code)]
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-use crate::serve::log_view::line::ErrorLine;
+use crate::serve::log_view::line::{AccessLine, ErrorLine};
 
 /// How long after its last line a traceback counts as complete. It is logged at once; what comes later is new.
 const QUIET: Duration = Duration::from_millis(40);
@@ -59,67 +59,100 @@ impl Block {
     }
 }
 
-/// Collects lines into blocks.
+/// Something to show.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Piece {
+    /// Of the error log.
+    Block(Block),
+    /// Of the access log.
+    Request(AccessLine),
+}
+
+impl Piece {
+    fn is_open(&self) -> bool {
+        matches!(self, Self::Block(block) if block.is_open())
+    }
+}
+
+/// Keeps both logs in order, and collects the lines of the error log into blocks.
 #[derive(Debug, Default)]
 pub struct Blocks {
-    open: VecDeque<Open>,
+    waiting: VecDeque<Waiting>,
 }
 
 #[derive(Debug)]
-struct Open {
-    block: Block,
+struct Waiting {
+    piece: Piece,
     since: Instant,
     last: Instant,
 }
 
-impl Open {
+impl Waiting {
     fn due(&self) -> Instant {
-        if self.block.is_open() { (self.last + QUIET).min(self.since + PATIENCE) } else { self.since }
+        if self.piece.is_open() { (self.last + QUIET).min(self.since + PATIENCE) } else { self.since }
     }
 }
 
 impl Blocks {
     /// Adds a line that came at `now`.
     pub fn add(&mut self, line: ErrorLine, now: Instant) {
-        let same_writer =
-            |open: &&mut Open| open.block.first.pid == line.pid && open.block.first.thread == line.thread;
         // The last block of that writer: an earlier one of it is complete.
-        match self.open.iter_mut().rev().find(same_writer) {
-            Some(open) if open.block.continues_with(&line) && now < open.due() => {
-                open.block.more.push(line.message);
-                open.last = now;
+        let current = self.waiting.iter_mut().rev().find_map(|waiting| match &mut waiting.piece {
+            Piece::Block(block) if block.first.pid == line.pid && block.first.thread == line.thread => {
+                let is_late = now >= (waiting.last + QUIET).min(waiting.since + PATIENCE);
+                Some((block, &mut waiting.last, is_late))
             }
-            _ => self.open.push_back(Open {
-                block: Block { first: line, more: Vec::new() },
-                since: now,
-                last: now,
-            }),
+            _ => None,
+        });
+        match current {
+            Some((block, last, false)) if block.continues_with(&line) => {
+                block.more.push(line.message);
+                *last = now;
+            }
+            _ => self.push(Piece::Block(Block { first: line, more: Vec::new() }), now),
         }
     }
 
-    /// The blocks that are complete at `now`, oldest first.
-    pub fn complete(&mut self, now: Instant) -> Vec<Block> {
+    /// Adds a request that was logged at `now`. Its traceback came before it, and is shown before it.
+    pub fn add_request(&mut self, line: AccessLine, now: Instant) {
+        self.push(Piece::Request(line), now);
+    }
+
+    fn push(&mut self, piece: Piece, now: Instant) {
+        self.waiting.push_back(Waiting { piece, since: now, last: now });
+    }
+
+    /// What is complete at `now`, oldest first.
+    pub fn complete(&mut self, now: Instant) -> Vec<Piece> {
         let mut done = Vec::new();
-        while self.open.front().is_some_and(|open| open.due() <= now) {
-            done.extend(self.open.pop_front().map(|open| open.block));
+        while self.waiting.front().is_some_and(|waiting| waiting.due() <= now) {
+            done.extend(self.waiting.pop_front().map(|waiting| waiting.piece));
         }
         done
     }
 
-    /// All of them: nothing more will come.
-    pub fn rest(&mut self) -> Vec<Block> {
-        self.open.drain(..).map(|open| open.block).collect()
+    /// All of it: nothing more will come.
+    pub fn rest(&mut self) -> Vec<Piece> {
+        self.waiting.drain(..).map(|waiting| waiting.piece).collect()
     }
 
     /// When the oldest block will be complete.
     pub fn due(&self) -> Option<Instant> {
-        self.open.front().map(Open::due)
+        self.waiting.front().map(Waiting::due)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn blocks_of(pieces: Vec<Piece>) -> Vec<Block> {
+        let block = |piece| match piece {
+            Piece::Block(block) => Some(block),
+            Piece::Request(_) => None,
+        };
+        pieces.into_iter().filter_map(block).collect()
+    }
 
     fn line(thread: &str, message: &str) -> ErrorLine {
         let line = format!("oxwsgi-error\t2026-11-21 09:09:20\terror\twsgi\t1\t{thread}\t-\t-\t{message}");
@@ -143,7 +176,7 @@ mod tests {
             blocks.add(line(thread, message), now);
         }
         assert_eq!(blocks.complete(now), []);
-        let done = blocks.complete(now + PATIENCE);
+        let done = blocks_of(blocks.complete(now + PATIENCE));
         assert_eq!(done.len(), 2);
         assert_eq!(done[0].more.len(), 4);
         assert_eq!(done[0].exception(), Some("ValueError: first"));
@@ -167,7 +200,7 @@ mod tests {
         ] {
             blocks.add(line("a", message), Instant::now());
         }
-        assert_eq!(blocks.rest()[0].exception(), Some("ImportError: no"));
+        assert_eq!(blocks_of(blocks.rest())[0].exception(), Some("ImportError: no"));
     }
 
     #[test]
@@ -177,6 +210,18 @@ mod tests {
         blocks.add(line("a", "WSGI0174: two"), now);
         blocks.add(line("a", "much later"), now + 2 * QUIET);
         assert_eq!(blocks.rest().len(), 3);
+    }
+
+    #[test]
+    fn a_request_follows_its_traceback() {
+        let (mut blocks, now) = (Blocks::default(), Instant::now());
+        let request = "oxwsgi-access\t09:09:22\t::1\t500\t12\t1263\tGET / HTTP/1.1\tcurl";
+        blocks.add(line("a", TRACEBACK), now);
+        blocks.add_request(AccessLine::parse(request).expect("an access line"), now);
+        blocks.add(line("a", "ValueError: no"), now);
+        assert_eq!(blocks.complete(now), []);
+        let done = blocks.complete(now + QUIET);
+        assert!(matches!(done.as_slice(), [Piece::Block(block), Piece::Request(_)] if block.more.len() == 1));
     }
 
     #[test]

@@ -9,7 +9,7 @@ mod line;
 mod paint;
 mod text;
 
-pub use block::{Block, Blocks};
+pub use block::{Blocks, Piece};
 pub use line::{AccessLine, ErrorLine};
 pub use paint::{access, block};
 

@@ -99,7 +99,7 @@ mod tests {
     use std::time::Instant;
 
     use super::*;
-    use crate::serve::log_view::block::Blocks;
+    use crate::serve::log_view::block::{Blocks, Piece};
     use crate::serve::log_view::line::ErrorLine;
 
     fn plain(text: &str) -> String {
@@ -112,7 +112,11 @@ mod tests {
             let line = format!("oxwsgi-error\t2026-11-21 09:09:20\t{line}");
             blocks.add(ErrorLine::parse(&line).expect("an error line"), Instant::now());
         }
-        plain(&blocks.rest().iter().map(|found| block(found, 8)).collect::<Vec<_>>().join("\n"))
+        let painted = blocks.rest().into_iter().map(|piece| match piece {
+            Piece::Block(found) => block(&found, 8),
+            Piece::Request(line) => access(&line),
+        });
+        plain(&painted.collect::<Vec<_>>().join("\n"))
     }
 
     #[test]
