@@ -18,6 +18,9 @@ use crate::serve::terminal::Terminal;
 /// httpd and its processes end within this time when asked, or are ended.
 const STOPPING: Duration = Duration::from_secs(5);
 
+/// A stop that takes longer is explained.
+const PATIENT: Duration = Duration::from_secs(1);
+
 /// After a reload, old processes may finish requests for this long.
 const FINISHING: Duration = Duration::from_secs(5);
 
@@ -69,7 +72,8 @@ enum Phase {
     },
     /// Until httpd has ended; then this is the result.
     Stopping {
-        at: Instant,
+        since: Instant,
+        said: bool,
         result: Result<(), Problem>,
     },
 }
@@ -164,8 +168,8 @@ impl<'a> Session<'a> {
         if let Some(report) = Report::parse(&error.message) {
             self.show_rest();
             self.imported(&report);
-        } else if error.number.as_deref() == Some("AH00052") && self.is_ended_by_us(&error.message) {
-            // Said when a process that did not finish after a reload was ended.
+        } else if self.is_of_our_doing(&error) {
+            // We ended it.
         } else if !error.is_noise() {
             if error.number.as_deref() == Some("AH00052") {
                 self.crashes += 1;
@@ -174,11 +178,18 @@ impl<'a> Session<'a> {
         }
     }
 
-    /// `child pid 12 exit signal Killed (9)`
-    fn is_ended_by_us(&self, message: &str) -> bool {
-        let pid = message.split(' ').find_map(|word| word.parse::<u32>().ok());
-        matches!(self.phase, Phase::Stopping { .. })
-            || pid.is_some_and(|pid| self.retiring.iter().any(|(retired, _)| *retired == pid))
+    /// Whether a line tells of the end of a process that we wanted to end: `child pid 12 exit signal Killed (9)`, and what
+    /// httpd says of processes that take their time.
+    fn is_of_our_doing(&self, error: &ErrorLine) -> bool {
+        let is_stopping = matches!(self.phase, Phase::Stopping { .. });
+        let pid = error.message.split(' ').find_map(|word| word.parse::<u32>().ok());
+        match error.number.as_deref() {
+            Some("AH00045" | "AH00046" | "AH00047") => is_stopping,
+            Some("AH00052") => {
+                is_stopping || pid.is_some_and(|pid| self.retiring.iter().any(|(retired, _)| *retired == pid))
+            }
+            _ => false,
+        }
     }
 
     fn imported(&mut self, report: &Report) {
@@ -260,7 +271,7 @@ impl<'a> Session<'a> {
             // Kept a while longer, to know who ended it.
             *due + FINISHING > now
         });
-        match &self.phase {
+        match &mut self.phase {
             Phase::Starting { .. } => self.watch_start(now),
             Phase::Serving => {
                 if let Some(changed) = self.pending.take(now) {
@@ -271,9 +282,13 @@ impl<'a> Session<'a> {
                 }
             }
             Phase::Reloading { .. } => {}
-            Phase::Stopping { at, .. } => {
-                if *at <= now {
+            Phase::Stopping { since, said, .. } => {
+                if now >= *since + STOPPING {
                     self.server.kill();
+                } else if now >= *since + PATIENT && !*said {
+                    *said = true;
+                    self.terminal
+                        .say("Stopping", " when the requests in progress end; Ctrl-C again ends them.");
                 }
             }
         }
@@ -313,7 +328,7 @@ impl<'a> Session<'a> {
         if matches!(self.phase, Phase::Stopping { .. }) {
             return;
         }
-        self.phase = Phase::Stopping { at: Instant::now() + STOPPING, result };
+        self.phase = Phase::Stopping { since: Instant::now(), said: false, result };
         self.server.stop();
     }
 
@@ -325,7 +340,7 @@ impl<'a> Session<'a> {
             }
             Phase::Serving => self.pending.due(),
             Phase::Reloading { .. } => None,
-            Phase::Stopping { at, .. } => Some(*at),
+            Phase::Stopping { since, said, .. } => Some(*since + if *said { STOPPING } else { PATIENT }),
         };
         let retiring = self.retiring.iter().map(|(_, due)| *due).min();
         [phase, self.blocks.due(), retiring].into_iter().flatten().min()
