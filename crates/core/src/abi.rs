@@ -3,9 +3,12 @@
 //!
 //! The request and the exchange cross as the types of [`crate::request`] and [`crate::exchange`], which have a C layout.
 
+#![allow(unsafe_code, reason = "calls a C function pointer with a slice's parts")]
+
 use std::fmt;
 
 use crate::borrowed::{Bytes, MaybeBytes, Slice};
+use crate::boundary::guard;
 use crate::exchange::{Outcome, RemoteExchange};
 use crate::report::Level;
 use crate::request::RequestView;
@@ -100,6 +103,36 @@ impl fmt::Debug for Message {
     }
 }
 
+/// A server's log, for what belongs to no request.
+pub trait Log {
+    /// Writes one line of text (no newline). May block; callable from any thread.
+    fn write(level: Level, line: &[u8]);
+}
+
+/// A [`Log`] of the other side.
+#[repr(transparent)]
+#[derive(Clone, Copy, Debug)]
+pub struct LogSink(unsafe extern "C" fn(Level, *const u8, usize));
+
+impl LogSink {
+    /// Lends `L` to the other side.
+    pub const fn of<L: Log>() -> Self {
+        Self(write::<L>)
+    }
+
+    /// Writes one line of text (no newline). May block.
+    pub fn write(self, level: Level, line: &[u8]) {
+        // SAFETY: the function that `of` put in takes a slice's parts, for the call only.
+        unsafe { (self.0)(level, line.as_ptr(), line.len()) }
+    }
+}
+
+unsafe extern "C" fn write<L: Log>(level: Level, start: *const u8, length: usize) {
+    // SAFETY: called by `LogSink::write` only, with a slice's parts.
+    let line = unsafe { std::slice::from_raw_parts(start, length) };
+    guard(|| L::write(level, line), |_| ());
+}
+
 /// How Python runs in this process. Borrowed for the call of `start` only, except where a field says otherwise.
 #[repr(C)]
 #[derive(Clone, Copy)]
@@ -108,8 +141,8 @@ pub struct Start<'a> {
     pub header: Header,
     /// The `python` whose `sys.prefix` and site-packages to use (of a venv: the venv's).
     pub executable: Bytes<'a>,
-    /// Writes one line to the server's log, outside any request. Kept; callable from any thread.
-    pub log: unsafe extern "C" fn(Level, *const u8, usize),
+    /// The server's log, outside any request. Kept.
+    pub log: LogSink,
     /// The least severe level that `log` writes, to leave out what nobody reads.
     pub log_level: Level,
     /// Directories for `site.addsitedir`, moved to the front of `sys.path` (`WSGIPythonPath`).

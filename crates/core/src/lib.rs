@@ -3,13 +3,16 @@
 //!
 //! Modules, each importing only those before it:
 //! [`borrowed`] bytes and slices with a C layout; [`report`] levels and numbered messages; [`boundary`] keeps panics
-//! out of C; [`request`] what came in; [`config`] the directives and what they set; [`exchange`] the two byte flows of
-//! a request; [`abi`] the function tables the two shared objects hand each other.
+//! out of C; [`os`] what the operating system is asked for; [`home`] finds a Python; [`request`] what came in;
+//! [`config`] the directives and what they set; [`exchange`] the two byte flows of a request; [`abi`] the function
+//! tables the two shared objects hand each other.
 
 pub mod abi;
 pub mod borrowed;
 pub mod boundary;
 pub mod config;
 pub mod exchange;
+pub mod home;
+pub mod os;
 pub mod report;
 pub mod request;

@@ -6,10 +6,12 @@
 mod lease;
 mod memory;
 mod remote;
+mod reply_head;
 
 pub use lease::{Lease, Revoked};
 pub use memory::MemoryExchange;
 pub use remote::{ExchangeTable, RemoteExchange};
+pub use reply_head::{HeadError, ReplyHead};
 
 use std::ops::{BitOr, BitOrAssign};
 

@@ -92,8 +92,9 @@ impl Exchange for RemoteExchange<'_> {
     }
 
     fn send(&mut self, blocks: &[Bytes<'_>], flags: Send) -> Result<(), FlowError> {
+        let blocks = Slice::new(blocks);
         // SAFETY: table and context belong together; the blocks are borrowed for the call only.
-        result(unsafe { (self.table.send)(self.context, &raw const *&Slice::new(blocks), flags) })
+        result(unsafe { (self.table.send)(self.context, &raw const blocks, flags) })
     }
 
     fn send_file(&mut self, descriptor: i32, offset: u64, length: u64, flags: Send) -> Result<(), FlowError> {

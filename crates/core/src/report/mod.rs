@@ -3,6 +3,10 @@
 //! Each message for the operator has a stable number, so that tests and searches need no wording. The numbers up to
 //! 0210 mean what they mean in mod_wsgi 6; those from 1001 are our own.
 
+mod lines;
+
+pub use lines::Lines;
+
 use std::fmt;
 
 /// Severity, with httpd's values (`http_log.h`, `APLOG_EMERG` to `APLOG_TRACE1`).

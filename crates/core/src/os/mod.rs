@@ -1,0 +1,9 @@
+//! What the standard library lacks of the operating system: facts about a descriptor, dropping privileges, running a
+//! program of someone else's within bounds. Knows no server and no Python.
+
+mod account;
+mod errand;
+pub mod file;
+
+pub use account::Account;
+pub use errand::{End, Errand, Obstacle, Report, Running, Step};

@@ -1,0 +1,138 @@
+"""WSGIApplicationGroup: which interpreter a request runs in, and what interpreters share."""
+
+from __future__ import annotations
+
+import pytest
+
+CONFIG = """
+WSGIScriptAlias /resource "${apps}/interpreter.wsgi"
+WSGIScriptAlias /Mixed "${apps}/interpreter.wsgi"
+WSGIScriptAlias /global "${apps}/interpreter.wsgi"
+WSGIScriptAlias /server "${apps}/interpreter.wsgi"
+WSGIScriptAlias /host "${apps}/interpreter.wsgi"
+WSGIScriptAlias /env "${apps}/interpreter.wsgi"
+WSGIScriptAlias /env-expanded "${apps}/interpreter.wsgi"
+WSGIScriptAlias /env-absent "${apps}/interpreter.wsgi"
+WSGIScriptAlias /literal "${apps}/interpreter.wsgi"
+WSGIScriptAlias /literal-too "${apps}/interpreter.wsgi"
+WSGIScriptAlias /unknown "${apps}/interpreter.wsgi"
+<Location "/global">
+    WSGIApplicationGroup %{GLOBAL}
+</Location>
+<Location "/server">
+    WSGIApplicationGroup %{SERVER}
+</Location>
+<Location "/host">
+    WSGIApplicationGroup %{HOST}
+</Location>
+SetEnvIf Request_URI ^/env GROUP_NAME=chosen
+<Location "/env">
+    WSGIApplicationGroup %{ENV:GROUP_NAME}
+</Location>
+SetEnvIf Request_URI ^/env-expanded GROUP_REFERENCE=%{GLOBAL}
+<Location "/env-expanded">
+    WSGIApplicationGroup %{ENV:GROUP_REFERENCE}
+</Location>
+<Location "/env-absent">
+    WSGIApplicationGroup %{ENV:NO_SUCH_VARIABLE}
+</Location>
+<LocationMatch "^/literal">
+    WSGIApplicationGroup shared
+</LocationMatch>
+<Location "/unknown">
+    WSGIApplicationGroup %{NOTHING}
+</Location>
+Listen 127.0.0.1:${port2}
+<VirtualHost 127.0.0.1:${port2}>
+    ServerName site.example:80
+    WSGIScriptAlias / "${apps}/interpreter.wsgi"
+    <Location "/server">
+        WSGIApplicationGroup %{SERVER}
+    </Location>
+</VirtualHost>
+"""
+
+
+@pytest.fixture(scope="module")
+def server(start_shared):
+    return start_shared(CONFIG)
+
+
+def facts(server, path, **options):
+    return server.get(path, **options).json()
+
+
+def test_a_resource_has_its_own_by_default(server):
+    assert facts(server, "/resource")["group"] == f"localhost:{server.port}|/resource"
+    assert facts(server, "/resource/below")["group"] == f"localhost:{server.port}|/resource"
+
+
+@pytest.mark.differs("resources are case-sensitive (mod_wsgi 6.0)", reference="reference")
+def test_the_resource_keeps_its_case(server):
+    assert facts(server, "/Mixed")["group"] == f"localhost:{server.port}|/Mixed"
+
+
+def test_global_is_the_main_interpreter(server):
+    assert facts(server, "/global")["group"] == ""
+
+
+def test_server_and_host(server):
+    assert facts(server, "/server")["group"] == f"localhost:{server.port}"
+    assert facts(server, "/host")["group"] == f"localhost:{server.port}"
+    other = facts(server, "/host", headers={"Host": f"other.example:{server.port}"})
+    assert other["group"] == f"other.example:{server.port}"
+
+
+def test_an_environment_variable(server):
+    assert facts(server, "/env")["group"] == "chosen"
+
+
+def test_an_environment_variable_that_names_another_expansion(server):
+    assert facts(server, "/env-expanded")["group"] == ""
+
+
+def test_an_environment_variable_that_is_not_there(server):
+    assert facts(server, "/env-absent")["group"] == "%{ENV:NO_SUCH_VARIABLE}"
+
+
+def test_an_unknown_expansion_is_a_name(server):
+    assert facts(server, "/unknown")["group"] == "%{NOTHING}"
+
+
+@pytest.mark.parametrize(("host", "suffix"), [("site.example", ""), ("site.example:8080", ":8080")])
+def test_the_port_is_part_of_the_name_unless_it_is_the_usual_one(server, host, suffix):
+    url = f"http://localhost:{server.port2}"
+    root = facts(server, f"{url}/", headers={"Host": host})
+    assert root["group"] == f"site.example{suffix}|"
+    assert facts(server, f"{url}/server", headers={"Host": host})["group"] == f"site.example{suffix}"
+
+
+def test_scripts_of_one_group_share_their_modules(server):
+    first = facts(server, "/literal")
+    second = facts(server, "/literal-too")
+    assert (first["group"], second["group"]) == ("shared", "shared")
+    assert second["count"] == first["count"] + 1
+
+
+def test_groups_do_not_share_their_modules(server):
+    counts = [facts(server, "/literal")["count"] for _ in range(2)]
+    assert counts[1] == counts[0] + 1
+    facts(server, "/global")
+    assert facts(server, "/literal")["count"] == counts[1] + 1
+
+
+def test_all_groups_live_in_one_process(server):
+    assert len({facts(server, path)["pid"] for path in ("/literal", "/global", "/resource", "/env")}) == 1
+
+
+def test_a_group_serves_on_every_thread(server):
+    seen = {facts(server, "/literal")["thread"] for _ in range(40)}
+    assert len(seen) > 1
+
+
+def test_case_insensitive_resources(start):
+    server = start("""
+        WSGICaseSensitivity Off
+        WSGIScriptAlias /Mixed "${apps}/interpreter.wsgi"
+        """)
+    assert facts(server, "/Mixed")["group"] == f"localhost:{server.port}|/mixed"

@@ -1,0 +1,197 @@
+"""Options, lanes, shared fixtures, and the rule that every test answers for the error log."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from harness import lane as lanes
+from harness.contract import contract_config
+from harness.httpd import Httpd, Mpm
+from harness.lane import Lane, MissingComponentError
+from harness.places import REPOSITORY
+from harness.servers import Servers
+
+MPMS = ("event", "worker", "prefork")
+_LANES = pytest.StashKey[list[Lane]]()
+_OUTCOME = pytest.StashKey[pytest.TestReport]()
+_DIFFERENCES = pytest.StashKey[dict[str, set[str]]]()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    group = parser.getgroup("oxwsgi")
+    group.addoption(
+        "--lane",
+        action="append",
+        choices=lanes.NAMES,
+        help="gateway to test; repeatable (default: apache-embedded)",
+    )
+    group.addoption(
+        "--python",
+        action="append",
+        default=[],
+        metavar="HOME",
+        help="Python of the embedded lanes; repeatable",
+    )
+    group.addoption("--mpm", choices=MPMS, default="event", help="httpd's multi-processing module")
+    group.addoption(
+        "--module",
+        type=Path,
+        default=REPOSITORY / "target" / "release" / "libmod_oxwsgi.so",
+        help="the built module, with liboxwsgi_runtime.so beside it",
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.stash[_DIFFERENCES] = {}
+    names = config.getoption("--lane") or [lanes.APACHE_EMBEDDED]
+    try:
+        config.stash[_LANES] = lanes.choose(
+            names, config.getoption("--python"), config.getoption("--module").resolve()
+        )
+    except MissingComponentError as error:
+        raise pytest.UsageError(str(error)) from None
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if "lane" in metafunc.fixturenames:
+        chosen = metafunc.config.stash[_LANES]
+        folder = metafunc.definition.path.relative_to(Path(__file__).parent).parts[0]
+        wants_every_python = metafunc.definition.get_closest_marker("every_python") is not None
+        if folder not in ("contract", "frameworks") and not wants_every_python:
+            newest = {lane.name: lane for lane in sorted(chosen, key=lambda lane: lane.python.version)}
+            chosen = list(newest.values())
+        metafunc.parametrize("lane", chosen, ids=lambda lane: lane.id, indirect=True, scope="session")
+    if "mpm" in metafunc.fixturenames and metafunc.definition.get_closest_marker("every_mpm"):
+        metafunc.parametrize("mpm", MPMS, indirect=True, scope="session")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """A test of a deliberate difference must fail on the reference, or the difference is none."""
+    for item in items:
+        callspec = getattr(item, "callspec", None)
+        lane = callspec.params.get("lane") if callspec else None
+        if lane is None or not lane.is_reference:
+            continue
+        for mark in item.iter_markers("differs"):
+            (reason,) = mark.args
+            if mark.kwargs.get("reference") in (None, lane.name):
+                item.add_marker(
+                    pytest.mark.xfail(reason=reason, strict=True, run=mark.kwargs.get("run", True))
+                )
+                config.stash[_DIFFERENCES].setdefault(lane.name, set()).add(reason)
+
+
+def pytest_terminal_summary(terminalreporter, config: pytest.Config) -> None:
+    for name, reasons in config.stash[_DIFFERENCES].items():
+        terminalreporter.section(f"where we differ from {name}, as asserted")
+        for reason in sorted(reasons):
+            terminalreporter.line(f"* {reason}")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item):
+    report = yield
+    if report.when == "call":
+        item.stash[_OUTCOME] = report
+    servers = item.funcargs.get("servers") if hasattr(item, "funcargs") else None
+    if report.failed and servers is not None:
+        report.sections.append(("error logs", servers.unread_text()))
+    return report
+
+
+@pytest.fixture(scope="session")
+def servers() -> Iterator[Servers]:
+    servers = Servers()
+    yield servers
+    servers.close()
+
+
+@pytest.fixture(scope="session")
+def lane(request: pytest.FixtureRequest) -> Lane:
+    """The gateway and Python this test runs against."""
+    return request.param
+
+
+@pytest.fixture(scope="session")
+def mpm(request: pytest.FixtureRequest) -> Mpm:
+    """The multi-processing module: each one for a test marked `every_mpm`, else the one chosen by `--mpm`."""
+    return Mpm(getattr(request, "param", request.config.getoption("--mpm")))
+
+
+@pytest.fixture(autouse=True)
+def error_log_is_an_assertion(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Fail a test whose servers logged a warning it did not declare, or lack a line it did."""
+    if "lane" not in request.fixturenames:
+        yield
+        return
+    servers: Servers = request.getfixturevalue("servers")
+    yield
+    servers.settle()
+    outcome = request.node.stash.get(_OUTCOME, None)
+    if outcome is None or not outcome.passed:
+        servers.skip_past()
+        return
+    lane: Lane = request.getfixturevalue("lane")
+    problems = servers.check(lane, _declared(request, lane, "provokes"), _declared(request, lane, "allows"))
+    assert not problems, "\n".join(["the error log is not as declared", *problems])
+
+
+def _declared(request: pytest.FixtureRequest, lane: Lane, marker: str) -> list[str]:
+    """What the test's markers of that name declare for the lane; `on` limits one to some lanes."""
+    return [
+        what
+        for mark in request.node.iter_markers(marker)
+        if mark.kwargs.get("on") in (None, lane.name, "references" if lane.is_reference else None)
+        for what in mark.args
+    ]
+
+
+@pytest.fixture(scope="session")
+def gateway(servers: Servers, lane: Lane, request: pytest.FixtureRequest) -> Iterator[Httpd]:
+    """The shared server of the contract suite: each application of tests/apps at `/<its name>`."""
+    mpm = Mpm(request.config.getoption("--mpm"))
+    with servers.running(lane, contract_config(servers.folder / "apps"), mpm=mpm) as server:
+        yield server
+    _require_quiet_stop(servers, lane)
+
+
+StartServer = Callable[..., Httpd]
+
+
+@pytest.fixture
+def start(servers: Servers, lane: Lane, mpm: Mpm) -> Iterator[StartServer]:
+    """Start a server of this test's own: `start(config, **options)` as `Httpd` takes them."""
+    yield from _starter(servers, lane, mpm)
+
+
+@pytest.fixture(scope="module")
+def start_shared(servers: Servers, lane: Lane, request: pytest.FixtureRequest) -> Iterator[StartServer]:
+    """Start a server that the tests of a module share."""
+    yield from _starter(servers, lane, Mpm(request.config.getoption("--mpm")))
+    _require_quiet_stop(servers, lane)
+
+
+@pytest.fixture
+def new_server(servers: Servers, lane: Lane, mpm: Mpm) -> StartServer:
+    """A server that is configured but not started, for configuration tests."""
+    return lambda config, **options: servers.new(lane, config, **{"mpm": mpm, **options})
+
+
+def _starter(servers: Servers, lane: Lane, mpm: Mpm) -> Iterator[StartServer]:
+    started: list[Httpd] = []
+
+    def start(config: str, **options) -> Httpd:
+        started.append(servers.start(lane, config, **{"mpm": mpm, **options}))
+        return started[-1]
+
+    yield start
+    for server in reversed(started):
+        servers.stop(server)
+
+
+def _require_quiet_stop(servers: Servers, lane: Lane) -> None:
+    problems = servers.check(lane, [], [])
+    assert not problems, "\n".join(["stopping the shared server was logged as trouble", *problems])

@@ -1,0 +1,117 @@
+"""Reads httpd's error log: lines become entries, a traceback becomes one entry named by its last line."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from harness.wait import wait_until
+
+_LINE = re.compile(
+    r"\[(?P<time>[A-Z][a-z]{2} [A-Z][a-z]{2} [ \d]\d [\d:.]+ \d{4})\] "
+    r"\[(?P<module>[\w-]*):(?P<level>[a-z0-9]+)\] "
+    r"\[pid (?P<pid>\d+)(?::tid (?P<tid>\d+))?\] "
+    r"(?:\[(?:client|remote) (?P<client>[^\]]+)\] )?"
+    r"(?P<text>.*)"
+)
+_SCRIPT_PREFIX = re.compile(r"^\[script [^\]]*\] ")
+_TRACEBACK = "Traceback (most recent call last):"
+_FRAME = "  File "
+_CHAIN = re.compile(r"The above exception was the direct cause|During handling of the above exception")
+_QUIET = {"notice", "info", "debug", *(f"trace{number}" for number in range(1, 9))}
+_CRASH = re.compile(r"exit signal|AddressSanitizer|panicked at|Fatal Python error")
+
+
+@dataclass
+class Entry:
+    """One thing that was logged. `module` and `level` are empty for a line httpd did not write."""
+
+    module: str
+    level: str
+    pid: int
+    thread: str
+    client: str
+    text: str
+    lines: list[str] = field(default_factory=list)
+
+    @property
+    def is_alarming(self) -> bool:
+        """Whether an operator would have to look: warning and above, a stray line, a crash at any level."""
+        return self.level not in _QUIET or bool(_CRASH.search(self.text))
+
+    def __str__(self) -> str:
+        return "\n".join(self.lines)
+
+
+class ErrorLog:
+    """One log file. Positions are byte offsets into it."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def position(self) -> int:
+        """Where the next line will be written."""
+        return self.path.stat().st_size if self.path.exists() else 0
+
+    def text(self, since: int = 0) -> str:
+        """What was written from `since` on."""
+        if not self.path.exists():
+            return ""
+        with self.path.open("rb") as log:
+            log.seek(since)
+            return log.read().decode("utf-8", "replace")
+
+    def entries(self, since: int = 0) -> list[Entry]:
+        """The complete entries written from `since` on."""
+        text = self.text(since)
+        return _grouped(_entry(line) for line in text[: text.rfind("\n") + 1].splitlines())
+
+    def find(self, pattern: str, since: int = 0) -> list[Entry]:
+        """The entries whose text matches the regular expression."""
+        return [entry for entry in self.entries(since) if re.search(pattern, entry.text)]
+
+    def wait_for(self, pattern: str, since: int = 0, count: int = 1, timeout: float = 15.0) -> list[Entry]:
+        """The matching entries, once there are `count` of them."""
+
+        def enough() -> list[Entry]:
+            found = self.find(pattern, since)
+            return found if len(found) >= count else []
+
+        return wait_until(enough, f"{count} log line(s) matching {pattern!r} in {self.path}", timeout)
+
+
+def _entry(line: str) -> Entry:
+    match = _LINE.fullmatch(line)
+    if not match:
+        return Entry("", "", 0, "", "", line, [line])
+    text = _SCRIPT_PREFIX.sub("", match["text"])
+    thread = f"{match['pid']}:{match['tid']}"
+    return Entry(
+        match["module"], match["level"], int(match["pid"]), thread, match["client"] or "", text, [line]
+    )
+
+
+def _grouped(entries: Iterable[Entry]) -> list[Entry]:
+    """Fold the lines of a traceback, with the chain it belongs to, into one entry named by its end."""
+    grouped: list[Entry] = []
+    unfinished: dict[str, Entry] = {}
+    finished: dict[str, Entry] = {}
+    for entry in entries:
+        thread = entry.thread
+        if thread in finished:
+            traceback = finished.pop(thread)
+            if not entry.text or _CHAIN.match(entry.text):
+                unfinished[thread] = traceback
+        if thread not in unfinished:
+            grouped.append(entry)
+            if entry.text == _TRACEBACK or entry.text.startswith(_FRAME):
+                unfinished[thread] = entry
+            continue
+        traceback = unfinished[thread]
+        traceback.lines += entry.lines
+        if entry.text and not entry.text.startswith((" ", _TRACEBACK)) and not _CHAIN.match(entry.text):
+            traceback.text = entry.text
+            finished[thread] = unfinished.pop(thread)
+    return grouped

@@ -1,0 +1,40 @@
+"""What the gateways log, by number: the one place that knows how each lane words it.
+
+A test declares the numbers (or texts) it provokes. Where a module writes numbers the number is the match;
+mod_wsgi 4.9.4 has none, so its texts stand here.
+"""
+
+from __future__ import annotations
+
+import re
+
+from harness.lane import REFERENCE, Lane
+
+NUMBER = re.compile(r"WSGI\d{4}")
+
+_TEXTS_WITHOUT_NUMBERS = {
+    "WSGI0089": r"does not contain WSGI application",
+    "WSGI0105": r"Failed to (exec|parse) Python script file|could not be loaded as Python module",
+    "WSGI0106": r"Could not read/compile source file",
+    "WSGI0107": r"SystemExit exception raised when doing exec of Python script file",
+    "WSGI0134": r"Options ExecCGI is off in this directory",
+    "WSGI0135": r"Target WSGI script not found or unable to stat",
+    "WSGI0136": r"Attempt to invoke directory as WSGI application",
+    "WSGI0137": r"AcceptPathInfo off disallows user's path",
+    "WSGI0138": r"Unexpected value for Transfer-Encoding",
+    "WSGI0139": r"support for chunked transfer encoding has not been enabled",
+    "WSGI0141": r"Invalid Content-Length header value",
+    "WSGI0143": r"Embedded mode of mod_wsgi disabled",
+    "WSGI0149": r"not a member of allowed groups",
+    "WSGI0174": r"Exception occurred processing WSGI script",
+    "WSGI0175": r"SystemExit exception raised by WSGI script",
+    "WSGI0194": r"Exception occurred processing WSGI script",
+}
+_NEVER = r"(?!)"
+
+
+def pattern(lane: Lane, what: str) -> str:
+    """The regular expression by which the lane's log is searched for a number or a text."""
+    if NUMBER.fullmatch(what) and lane.name == REFERENCE:
+        return _TEXTS_WITHOUT_NUMBERS.get(what, _NEVER)
+    return what
