@@ -46,7 +46,7 @@ def command():
 @pytest.fixture(scope="session")
 def module(request):
     given = request.config.getoption("--module", default=None)
-    return Path(given) if given else setting("OXWSGI_TEST_MODULE", ROOT / "target/release/libmod_oxwsgi.so")
+    return setting("OXWSGI_TEST_MODULE", given or ROOT / "target/release/libmod_oxwsgi.so")
 
 
 @pytest.fixture(scope="session")
@@ -86,6 +86,15 @@ def user(request):
             pytest.skip("only root can run the command as root")
         return pwd.getpwuid(os.geteuid()).pw_name
     return None if request.param == "root" else ORDINARY_USER
+
+
+@pytest.fixture
+def identity(user):
+    """For subprocess: what makes a process run as `user`."""
+    if user is None or os.geteuid() != 0:
+        return {}
+    entry = pwd.getpwnam(user)
+    return {"user": entry.pw_uid, "group": entry.pw_gid, "extra_groups": []}
 
 
 @pytest.fixture
@@ -196,8 +205,8 @@ class Run:
 
 
 @pytest.fixture
-def launch(command, module, python, user, folder):
-    """Starts `oxwsgi serve` as `user`; after the test nothing of it may be left."""
+def launch(command, module, python, identity, folder):
+    """Starts `oxwsgi serve` as the user of the test; after the test nothing of it may be left."""
     runs = []
 
     def launch(*arguments, cwd=folder, environment=None, module=module, python=python, port=0, **options):
@@ -211,10 +220,6 @@ def launch(command, module, python, user, folder):
             key: value for key, value in os.environ.items() if key not in ("VIRTUAL_ENV", "NO_COLOR")
         }
         variables |= {"TMPDIR": str(temporary)} | (environment or {})
-        identity = {}
-        if user is not None and os.geteuid() == 0:
-            entry = pwd.getpwnam(user)
-            identity = {"user": entry.pw_uid, "group": entry.pw_gid, "extra_groups": []}
         streams = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE} | options
         process = subprocess.Popen(
             list(map(str, line)), cwd=cwd, env=variables, stdin=subprocess.DEVNULL, **identity, **streams
@@ -258,9 +263,9 @@ def refuse(launch):
     return refuse
 
 
-@pytest.fixture
+@pytest.fixture(autouse=True)
 def hello(write):
-    """The smallest application."""
+    """The smallest application, in the directory of every test."""
     return write(
         "hello.wsgi",
         """\

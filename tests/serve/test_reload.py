@@ -1,6 +1,7 @@
 """--reload: changed files count."""
 
 import re
+from concurrent.futures import ThreadPoolExecutor
 
 PAGE = """\
 from words import word
@@ -68,8 +69,6 @@ def test_new_directories_count(serve, write):
 
 
 def test_a_request_in_progress_is_finished(serve, write):
-    from concurrent.futures import ThreadPoolExecutor
-
     write(
         "web.py",
         """\
@@ -93,13 +92,12 @@ def test_a_request_in_progress_is_finished(serve, write):
         write("other.py", "x = 1\n")
         run.until(lambda: "Reloaded" in run.output, "the reload")
         answer = slow.result(20)
-    assert answer.status == 200 and answer.text.startswith("begun ")
+    assert answer.status == 200
+    assert answer.text.startswith("begun ")
     assert run.ask("/").text != first
 
 
 def test_a_request_that_never_ends_is_ended(serve, write):
-    from concurrent.futures import ThreadPoolExecutor
-
     write(
         "web.py",
         """\

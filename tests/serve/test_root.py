@@ -1,11 +1,12 @@
-"""Run by root: the application runs as an ordinary user, and what that one cannot read is said before the start."""
+"""As root: the application runs as an ordinary user; what that one cannot read is said before the start."""
 
-import os
 import pwd
 import shutil
 import subprocess
 
 import pytest
+
+pytestmark = pytest.mark.parametrize("user", ["root"], indirect=True)
 
 WHO = """\
 import os
@@ -17,12 +18,6 @@ def application(environ, start_response):
     start_response("200 OK", [("Content-Type", "text/plain")])
     return [f"{imported_by} {os.getuid()} {os.geteuid()} {len(os.getgroups())} {os.environ['HOME']}".encode()]
 """
-
-
-@pytest.fixture(autouse=True)
-def root_only(user):
-    if user is not None or os.geteuid() != 0:
-        pytest.skip("only for root")
 
 
 def test_the_application_never_runs_as_root(serve, write):
@@ -42,7 +37,7 @@ def test_another_user(serve, write):
     assert ", as nobody" in run.output
 
 
-def test_root_and_unknown_users_are_refused(refuse, hello):
+def test_root_and_unknown_users_are_refused(refuse):
     assert "never run as root" in refuse("hello.wsgi", "--user", "root")
     assert "There is no user nosuchuser" in refuse("hello.wsgi", "--user", "nosuchuser")
 
@@ -79,19 +74,19 @@ def test_closed_through_a_link(refuse, write, folder):
     closed(refuse("link/web.py"), script, folder / "closed")
 
 
-def test_closed_static_files(refuse, hello, folder):
+def test_closed_static_files(refuse, folder):
     (folder / "web").mkdir()
     (folder / "web").chmod(0o700)
     closed(refuse("hello.wsgi", "--static", "/static=web"), folder / "web", folder / "web")
 
 
-def test_closed_python(refuse, hello, python, folder):
+def test_closed_python(refuse, python, folder):
     subprocess.run([python, "-m", "venv", "--without-pip", folder / "venv"], check=True)
     (folder / "venv").chmod(0o700)
     closed(refuse("hello.wsgi", python="venv"), folder / "venv/bin/python3", folder / "venv")
 
 
-def test_closed_runtime_library(refuse, hello, module, folder):
+def test_closed_runtime_library(refuse, module, folder):
     shutil.copy(module, folder / "mod_oxwsgi.so")
     library = folder / "oxwsgi_runtime.abi3.so"
     library.write_text("")
@@ -101,13 +96,14 @@ def test_closed_runtime_library(refuse, hello, module, folder):
     assert "the runtime library of oxwsgi" in text
 
 
-def test_closed_temporary_directory(refuse, hello, folder):
+def test_closed_temporary_directory(refuse, folder):
     (folder / "tmp").mkdir(mode=0o700)
     text = refuse("hello.wsgi", environment={"TMPDIR": str(folder / "tmp")})
-    assert "www-data cannot read" in text and "written by this command" in text
+    assert "www-data cannot read" in text
+    assert "written by this command" in text
 
 
-def test_the_python_of_a_site_is_not_executed_by_root(refuse, hello, write, folder):
+def test_the_python_of_a_site_is_not_executed_by_root(refuse, write, folder):
     program = write("site/bin/python3", f"#!/bin/sh\nid -u > {folder}/open/proof\nexit 1\n")
     program.chmod(0o755)
     (folder / "open").mkdir()

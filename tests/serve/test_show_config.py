@@ -22,29 +22,28 @@ def shown(launch, *arguments, **options):
     return run.output
 
 
-def test_httpd_accepts_it(launch, httpd, hello, write, folder):
+def test_httpd_accepts_it(launch, httpd, write, folder, identity):
     write("web/x.txt", "x")
     text = shown(launch, "hello.wsgi", "--static", "/static=web", "--mount", "/shop", "--threads", "3")
     file = folder / "shown.conf"
     file.write_text(text)
-    result = subprocess.run([httpd, "-t", "-f", file], capture_output=True, text=True)
+    result = subprocess.run([httpd, "-t", "-f", file], capture_output=True, text=True, **identity)
     assert "Syntax OK" in result.stderr, result.stderr
     assert "AH" not in result.stderr, result.stderr
     for line in ('WSGIScriptAlias "/shop" ', 'Alias "/static" ', "ThreadsPerChild 3", "WSGIPythonHome "):
         assert line in text
 
 
-def test_every_part_is_explained(launch, hello):
+def test_every_part_is_explained(launch):
     text = shown(launch, "hello.wsgi")
     paragraphs = [part for part in text.split("\n\n") if "WSGI" in part]
     assert len(paragraphs) >= 5
     assert all(part.lstrip().startswith("#") for part in paragraphs), text
 
 
+@pytest.mark.parametrize("user", ["root"], indirect=True)
 @pytest.mark.parametrize("target", ["hello.wsgi", "web:app"])
-def test_it_runs_as_it_is(launch, httpd, hello, write, folder, user, target):
-    if user is not None:
-        pytest.skip("the shown configuration is the same but for User and Group")
+def test_it_runs_as_it_is(launch, httpd, hello, write, folder, target):
     write("web.py", hello.read_text().replace("application", "app"))
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
@@ -79,7 +78,7 @@ def test_it_runs_as_it_is(launch, httpd, hello, write, folder, user, target):
         server.communicate(timeout=20)
 
 
-def test_root_names_a_user(launch, hello, user):
+def test_root_names_a_user(launch, user):
     text = shown(launch, "hello.wsgi")
     if user is None:
         name = re.search(r"^User (.*)$", text, re.MULTILINE)[1]

@@ -1,7 +1,8 @@
 """Nothing of a run outlives it."""
 
+import os
 import signal
-import threading
+import socket
 import time
 from pathlib import Path
 
@@ -23,7 +24,7 @@ def application(environ, start_response):
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-def test_signals_stop_everything(serve, hello, number):
+def test_signals_stop_everything(serve, number):
     run = serve("hello.wsgi")
     assert run.processes()
     assert run.stop(number) == 0
@@ -32,22 +33,8 @@ def test_signals_stop_everything(serve, hello, number):
     assert not run.directories()
 
 
-def in_background(run, path):
-    def ask():
-        try:
-            run.ask(path)
-        except OSError:
-            pass
-
-    thread = threading.Thread(target=ask, daemon=True)
-    thread.start()
-    return thread
-
-
 def begin(run, path):
     """A request that the application is working on."""
-    import socket
-
     client = socket.create_connection(run.address)
     client.sendall(f"GET {path} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
     data = b""
@@ -80,8 +67,6 @@ def test_the_second_signal_stops_at_once(serve, write):
 
 
 def listening(run):
-    import socket
-
     try:
         socket.create_connection(run.address, timeout=1).close()
     except OSError:
@@ -110,7 +95,7 @@ def sleepers():
     return found
 
 
-def test_killed_command_leaves_no_httpd(serve, hello):
+def test_killed_command_leaves_no_httpd(serve):
     run = serve("hello.wsgi")
     assert run.processes()
     run.stop(signal.SIGKILL)
@@ -126,7 +111,7 @@ def test_killed_command_leaves_no_sleeping_request(serve, write):
         run.until(lambda: not run.processes(), "the end of httpd")
 
 
-def test_the_next_run_removes_what_a_killed_one_left(serve, launch, hello):
+def test_the_next_run_removes_what_a_killed_one_left(serve):
     killed = serve("hello.wsgi")
     killed.stop(signal.SIGKILL)
     killed.until(lambda: not killed.processes(), "the end of httpd")
@@ -139,9 +124,7 @@ def test_the_next_run_removes_what_a_killed_one_left(serve, launch, hello):
     other.stop()
 
 
-def test_killed_httpd_is_reported(serve, hello):
-    import os
-
+def test_killed_httpd_is_reported(serve):
     run = serve("hello.wsgi")
     parent = min(run.processes())
     os.kill(parent, signal.SIGKILL)

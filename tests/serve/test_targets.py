@@ -1,10 +1,15 @@
 """What can be served, and where it is mounted."""
 
 import json
+import pwd
+import shutil
+import subprocess
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 
-from conftest import ROOT
+ROOT = Path(__file__).resolve().parents[2]
 
 MODULE = """\
 def app(environ, start_response):
@@ -29,7 +34,7 @@ def create_app(name="nobody", *, loud=False):
 
 
 @pytest.mark.parametrize("target", ["hello.wsgi", "./hello.wsgi", "hello.wsgi:application"])
-def test_script_file(serve, hello, target):
+def test_script_file(serve, target):
     assert serve(target).ask("/a/b").text == "|/a/b"
 
 
@@ -84,7 +89,7 @@ def test_awkward_path(serve, write, folder):
     assert serve("names:application", cwd=folder / 'a "b" [c] é\\d').ask("/").text == "found"
 
 
-def test_mount(serve, hello, folder):
+def test_mount(serve):
     run = serve("hello.wsgi", "--mount", "/shop/")
     assert run.url.endswith("/shop/")
     assert run.ask("/shop/a").text == "/shop|/a"
@@ -94,7 +99,7 @@ def test_mount(serve, hello, folder):
     assert run.ask("/shopping").status == 404
 
 
-def test_hosts(serve, hello):
+def test_hosts(serve):
     run = serve("hello.wsgi", "--host", "0.0.0.0")
     assert run.address[0] == "127.0.0.1"
     assert run.ask("/").status == 200
@@ -150,8 +155,6 @@ def test_threads(serve, write):
             return [str(environ["wsgi.multithread"]).encode()]
         """,
     )
-    from concurrent.futures import ThreadPoolExecutor
-
     run = serve("web:app", "--threads", "2")
     with ThreadPoolExecutor(2) as pool:
         answers = list(pool.map(lambda _: run.ask("/meet"), range(2)))
@@ -162,11 +165,13 @@ def test_threads(serve, write):
 def test_flask_example(serve, frameworks):
     run = serve("examples/hello_flask", cwd=ROOT, python=frameworks)
     page = run.ask("/")
-    assert page.status == 200 and "Flask inside Apache httpd" in page.text
+    assert page.status == 200
+    assert "Flask inside Apache httpd" in page.text
     boundary = "x" * 20
     form = (
         f'--{boundary}\r\nContent-Disposition: form-data; name="name"\r\n\r\nAda\r\n'
-        f'--{boundary}\r\nContent-Disposition: form-data; name="file"; filename="f"\r\n\r\nabc\r\n--{boundary}--\r\n'
+        f'--{boundary}\r\nContent-Disposition: form-data; name="file"; filename="f"\r\n\r\nabc\r\n'
+        f"--{boundary}--\r\n"
     )
     headers = {"Content-Type": f"multipart/form-data; boundary={boundary}"}
     answer = run.ask("/greet", "POST", form.encode(), headers).text
@@ -177,10 +182,6 @@ def test_flask_example(serve, frameworks):
 
 
 def test_django_example(serve, frameworks, folder, user):
-    import pwd
-    import shutil
-    import subprocess
-
     data = folder / "data"
     data.mkdir()
     environment = {"DJANGO_SITE_DATA": str(data)}

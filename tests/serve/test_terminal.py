@@ -2,6 +2,8 @@
 
 import os
 import re
+import time
+from concurrent.futures import ThreadPoolExecutor
 
 FAILING = """\
 import sys
@@ -46,12 +48,11 @@ def test_output_of_the_application_has_no_prefix(serve, write):
     run.stop()
     lines = run.errors.splitlines()
     assert lines.count("café imported") == 1
-    assert "to stderr" in lines and "to wsgi.errors" in lines
+    assert "to stderr" in lines
+    assert "to wsgi.errors" in lines
 
 
 def test_tracebacks_are_whole(serve, write):
-    from concurrent.futures import ThreadPoolExecutor
-
     write("web.wsgi", FAILING)
     run = serve("web.wsgi")
     with ThreadPoolExecutor(8) as pool:
@@ -70,7 +71,7 @@ def test_tracebacks_are_whole(serve, write):
     assert re.search(r"^\d\d:\d\d:\d\d  error  .*web\.wsgi", run.errors, re.MULTILINE), run.told()
 
 
-def test_nothing_of_httpd_itself_is_shown(serve, hello):
+def test_nothing_of_httpd_itself_is_shown(serve):
     run = serve("hello.wsgi")
     run.stop()
     assert run.errors == ""
@@ -115,7 +116,7 @@ def test_no_color(launch, write):
     assert "\x1b" not in text
 
 
-def test_terminals_are_safe_from_requests(serve, hello):
+def test_terminals_are_safe_from_requests(serve):
     run = serve("hello.wsgi")
     run.ask("/%1b%5b2J", headers={"X": "\x1b]0;title\x07"})
     run.stop()
@@ -137,8 +138,6 @@ def test_ready_means_imported(serve, write):
             return [repr(imported).encode()]
         """,
     )
-    import time
-
     run = serve("web:app")
     said = time.monotonic()
     imported = float(run.ask("/").text)
@@ -146,7 +145,7 @@ def test_ready_means_imported(serve, write):
     assert time.monotonic() - said < 1, "the first request waited for the import"
 
 
-def test_end_of_the_reader_is_the_end(launch, hello):
+def test_end_of_the_reader_is_the_end(launch):
     # What reads our output goes away, as `head` does.
     ours, theirs = os.pipe()
     run = launch("hello.wsgi", stdout=theirs)

@@ -1,4 +1,4 @@
-"""Settings of the example site. What it writes is in one directory, DJANGO_SITE_DATA, or `data` beside manage.py."""
+"""Settings of the example site. All that it writes is in DJANGO_SITE_DATA, or in `data` beside manage.py."""
 
 import os
 from pathlib import Path

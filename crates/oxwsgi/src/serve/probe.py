@@ -1,10 +1,13 @@
-"""Answers where this Python lives and, for a script given as the argument, which names it binds at its top level.
+"""Answers where this Python lives and, for a script given as the argument, which names it binds.
 
 The script is parsed, never executed. One `key<TAB>value` a line.
 """
 
+import ast
 import os
 import sys
+import sysconfig
+from pathlib import Path
 
 
 def tell(key, value):
@@ -21,39 +24,36 @@ def bound(body):
                 yield alias.asname or alias.name.split(".")[0]
         elif isinstance(node, (ast.Assign, ast.AnnAssign)):
             for target in getattr(node, "targets", None) or [node.target]:
-                for leaf in ast.walk(target):
-                    if isinstance(leaf, ast.Name):
-                        yield leaf.id
-        for part in ("body", "orelse", "finalbody"):
-            if isinstance(node, (ast.If, ast.Try, ast.With)):
+                yield from (leaf.id for leaf in ast.walk(target) if isinstance(leaf, ast.Name))
+        elif isinstance(node, (ast.If, ast.Try, ast.With)):
+            for part in ("body", "orelse", "finalbody"):
                 yield from bound(getattr(node, part, []))
-        for handler in getattr(node, "handlers", []):
-            yield from bound(handler.body)
+            for handler in getattr(node, "handlers", []):
+                yield from bound(handler.body)
 
 
-tell("version", "%d.%d.%d" % sys.version_info[:3])
+def read_at_start():
+    yield Path(os.__file__).parent
+    yield Path(sysconfig.get_path("purelib"))
+    yield Path(sys.prefix, "pyvenv.cfg")
+    folder, name = (sysconfig.get_config_var(key) for key in ("LIBDIR", "INSTSONAME"))
+    if folder and name and ".so" in name:
+        yield Path(folder, name)
+
+
+# First, and without anything new: an old Python should come as far as its version.
+tell("version", ".".join(map(str, sys.version_info[:3])))
 tell("implementation", sys.implementation.name)
 tell("prefix", sys.prefix)
 tell("executable", sys.executable or "")
-
-if sys.version_info >= (3, 10):
-    import ast
-    import sysconfig
-
-    tell("reads", os.path.dirname(os.__file__))
-    for path in (sysconfig.get_path("purelib"), os.path.join(sys.prefix, "pyvenv.cfg")):
-        if os.path.exists(path):
-            tell("reads", path)
-    variables = (sysconfig.get_config_var(name) or "" for name in ("LIBDIR", "INSTSONAME"))
-    library = os.path.join(*variables)
-    if library.endswith(".1.0") and os.path.exists(library):
-        tell("reads", library)
-    for script in sys.argv[1:]:
-        try:
-            with open(script, "rb") as file:
-                tree = ast.parse(file.read())
-        except (OSError, SyntaxError, ValueError):
-            # Loading the script says it better, with a traceback.
-            continue
-        for name in bound(tree.body):
-            tell("binds", name)
+for path in read_at_start():
+    if path.exists():
+        tell("reads", path)
+for script in sys.argv[1:]:
+    try:
+        tree = ast.parse(Path(script).read_bytes())
+    except (OSError, SyntaxError, ValueError):
+        # Loading the script says it better, with a traceback.
+        continue
+    for name in bound(tree.body):
+        tell("binds", name)

@@ -3,13 +3,13 @@
 import os
 import sys
 
-SCRIPT = @SCRIPT@
-CALLABLE = @CALLABLE@
-MODULE = @MODULE@
+SCRIPT = "@SCRIPT@"
+CALLABLE = "@CALLABLE@"
+MODULE = "@MODULE@"
 
 
 def is_meant(module, value):
-    """Whether a value could be meant as the application: a function of this module, or an object that can be called."""
+    """Whether it could be the application: a function of this module, or an object that can be called."""
     if isinstance(value, type) or not callable(value):
         return False
     try:

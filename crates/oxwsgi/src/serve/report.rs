@@ -44,9 +44,9 @@ pub fn script(script: &str, callable: &str, target: &Target) -> String {
         Source::Script { .. } => "None".to_owned(),
     };
     SCRIPT
-        .replace("@SCRIPT@", &python_string(script))
-        .replace("@CALLABLE@", &python_string(callable))
-        .replace("@MODULE@", &module)
+        .replace("\"@SCRIPT@\"", &python_string(script))
+        .replace("\"@CALLABLE@\"", &python_string(callable))
+        .replace("\"@MODULE@\"", &module)
 }
 
 impl Report {
