@@ -96,15 +96,27 @@ fn closed(account: Option<&Account>, need: &Need, at: &Path) -> Problem {
         "As root, httpd runs the application as {}; nothing of it runs as root.",
         account.name
     ));
+    let problem = match need.mode {
+        // The first python3 on PATH is often one that a version manager keeps in a home directory.
+        Mode::Execute => {
+            problem.cure("name a Python that it can execute: --python DIR, such as /usr/bin/python3")
+        }
+        Mode::Read | Mode::List => problem,
+    };
     let missing = match (at.is_dir(), need.mode) {
         (true, Mode::List) if need.path.ends_with(at) => "o+rx",
         (true, _) => "o+x",
         (false, Mode::Execute) => "o+rx",
         (false, _) => "o+r",
     };
+    let problem =
+        problem.cure(format!("move it to a place that {} can read, such as /srv or /opt", account.name));
+    // Root's own directory had better stay closed.
+    let problem = match at == Path::new("/root") {
+        true => problem,
+        false => problem.cure(format!("open it: chmod {missing} {}", at.display())),
+    };
     problem
-        .cure(format!("move it to a place that {} can read, such as /srv or /opt", account.name))
-        .cure(format!("open it: chmod {missing} {}", at.display()))
         .cure("run the application as a user that can read it: --user NAME")
         .cure("run this command as an ordinary user")
 }

@@ -33,22 +33,22 @@ def bound(body):
 
 
 def read_at_start():
-    yield Path(os.__file__).parent
-    yield Path(sysconfig.get_path("purelib"))
-    yield Path(sys.prefix, "pyvenv.cfg")
-    folder, name = (sysconfig.get_config_var(key) for key in ("LIBDIR", "INSTSONAME"))
-    if folder and name and ".so" in name:
-        yield Path(folder, name)
+    """What must be readable, as far as it is there; the shared library is found by the module that loads it."""
+    for path in (Path(os.__file__).parent, Path(sysconfig.get_path("purelib")), Path(sys.prefix, "pyvenv.cfg")):
+        try:
+            present = path.exists()
+        except PermissionError:
+            present = True
+        if present:
+            yield path
 
 
-# First, and without anything new: an old Python should come as far as its version.
 tell("version", ".".join(map(str, sys.version_info[:3])))
 tell("implementation", sys.implementation.name)
 tell("prefix", sys.prefix)
 tell("executable", sys.executable or "")
 for path in read_at_start():
-    if path.exists():
-        tell("reads", path)
+    tell("reads", path)
 for script in sys.argv[1:]:
     try:
         tree = ast.parse(Path(script).read_bytes())
