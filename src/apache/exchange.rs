@@ -44,6 +44,8 @@ pub struct BrigadeExchange<'r> {
     stage: Stage,
     /// What the input filters answered when they failed.
     input_failure: Option<Status>,
+    /// An output filter has sent an answer of its own instead of the reply (416 for a range beyond the end).
+    superseded: bool,
     last_failure: Status,
 }
 
@@ -60,6 +62,7 @@ impl<'r> BrigadeExchange<'r> {
             input_ended: false,
             stage: Stage::Nothing,
             input_failure: None,
+            superseded: false,
             last_failure: ffi::APR_SUCCESS,
         }
     }
@@ -67,6 +70,10 @@ impl<'r> BrigadeExchange<'r> {
     /// What the handler answers httpd.
     #[inline]
     pub fn finish(&mut self, outcome: Outcome) -> i32 {
+        if self.superseded {
+            // SAFETY: takes nothing.
+            return unsafe { ffi::shim_filter_error() };
+        }
         match outcome {
             Outcome::Sent => ffi::OK,
             Outcome::Refused(status) => self.refuse(status.into()),
@@ -219,6 +226,12 @@ impl<'r> BrigadeExchange<'r> {
         match result {
             Err(status) => {
                 output.clear();
+                // SAFETY: takes nothing.
+                if status == unsafe { ffi::shim_filter_error() } {
+                    // For the application that is as if its client had gone: nobody wants more, nobody is at fault.
+                    self.superseded = true;
+                    return Err(FlowError::ClientGone);
+                }
                 Err(self.failure(status))
             }
             Ok(()) if request.connection().is_aborted() => Err(FlowError::ClientGone),
@@ -245,9 +258,15 @@ impl Exchange for BrigadeExchange<'_> {
         unsafe { (*r).status_line = copy.add(&head.status_line) };
         // SAFETY: as above.
         unsafe { (*r).status = head.status.into() };
-        // A read from now on must not put a `100 Continue` into the reply.
-        // SAFETY: as above.
-        unsafe { (*r).expecting_100 = 0 };
+        // SAFETY: as above; read by value.
+        if unsafe { (*r).expecting_100 } != 0 {
+            // The client waits to be asked for a body that nobody has read. It may send it now or never (RFC 9110
+            // section 10.1.1), so httpd must neither wait for it nor take it for another request.
+            self.request.connection().close_afterwards();
+            // And a read from now on must not put a `100 Continue` into the reply.
+            // SAFETY: as above.
+            unsafe { (*r).expecting_100 = 0 };
+        }
         if head.content_length >= 0 {
             // SAFETY: as above.
             unsafe { ffi::ap_set_content_length(r, head.content_length) };

@@ -4,7 +4,7 @@
 /started         after start_response, before any data
 /first           from the first step of the iteration
 /later           after one block
-/later-list      a list whose second item is a str
+/later-item      a generator whose second item is a str; /bad-list the same as a list
 /later-sized     after one block, with a Content-Length of 100
 /written         after write(b"written")
 /iter            from __iter__ of the result
@@ -71,8 +71,10 @@ def application(environ, start_response):
     if path == "/written":
         write(b"written")
         raise ValueError("after write")
-    if path == "/later-list":
+    if path == "/bad-list":
         return [b"first block", "text"]
+    if path == "/later-item":
+        return (item for item in (b"first block", "text"))
     if path == "/iter":
         return FailingIter()
     if path == "/fine":

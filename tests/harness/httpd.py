@@ -50,7 +50,7 @@ class Mpm:
             settings |= {"MinSpareThreads": 1, "MaxSpareThreads": workers}
         settings |= {
             "StartServers": self.processes,
-            "ServerLimit": self.processes,
+            "ServerLimit": 2 * self.processes + 2,
             "MaxRequestWorkers": workers,
         }
         return "\n".join(f"{directive} {value}" for directive, value in settings.items())
@@ -135,7 +135,9 @@ class Httpd:
     def configure(self, config: str) -> None:
         """Write httpd.conf anew with the test's lines; a graceful restart reads it."""
         modules = "\n".join(_load_line(name) for name in self._modules)
-        test_lines = string.Template(config).safe_substitute(self._placeholders)
+        home, test_lines = (
+            string.Template(text).safe_substitute(self._placeholders) for text in (self._home, config)
+        )
         self.config_file.write_text(f"""\
 ServerRoot "{self.root}"
 DefaultRuntimeDir "{self.root}/run"
@@ -145,7 +147,7 @@ Listen 127.0.0.1:{self.port}
 {_load_line(f"mpm_{self.mpm.name}")}
 {modules}
 {self._load}
-{self._home}
+{home}
 {self.mpm.lines()}
 {_server_user()}
 ErrorLog "{self.root}/logs/error.log"
@@ -173,7 +175,7 @@ Listen 127.0.0.1:{self._status_port}
 
     def configtest(self) -> subprocess.CompletedProcess[str]:
         """Run `httpd -t` over the configuration; its stderr carries the verdict."""
-        return subprocess.run(self._command("-t"), env=self._env, capture_output=True, text=True, timeout=60)
+        return subprocess.run(self.command("-t"), env=self._env, capture_output=True, text=True, timeout=60)
 
     # Life
 
@@ -181,7 +183,7 @@ Listen 127.0.0.1:{self._status_port}
         """Start httpd in the foreground and wait until it serves; HttpdStartError otherwise."""
         output = (self.root / "logs" / "console").open("ab")
         self.process = subprocess.Popen(
-            [*prefix, *self._command(*arguments, "-DFOREGROUND")],
+            [*prefix, *self.command(*arguments, "-DFOREGROUND")],
             env=self._env,
             cwd="/",
             stdin=subprocess.DEVNULL,
@@ -244,7 +246,8 @@ Listen 127.0.0.1:{self._status_port}
         assert self.process is not None, "httpd was not started"
         return self.process
 
-    def _command(self, *arguments: str) -> list[str]:
+    def command(self, *arguments: str) -> list[str]:
+        """The httpd command line for this server's configuration."""
         return [_httpd(), "-d", str(self.root), "-f", str(self.config_file), *arguments]
 
     def _serves_or_ended(self) -> bool:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 
-from harness.lane import REFERENCE, Lane
+from harness.lane import REFERENCE, REFERENCE_6, Lane
 
 NUMBER = re.compile(r"WSGI\d{4}")
 
@@ -31,6 +31,18 @@ _TEXTS_WITHOUT_NUMBERS = {
     "WSGI0194": r"Exception occurred processing WSGI script",
 }
 _NEVER = r"(?!)"
+
+# What a lane's log may hold at any time, with the reason.
+_NOISE = {
+    # 6.1.1 now and then crashes while a child with sub-interpreters ends.
+    REFERENCE_6: [r"AH00052: .*Segmentation fault"],
+}
+
+
+def noise(lane: Lane) -> list[str]:
+    """Regular expressions for what is no fault of any test."""
+    # httpd's event MPM says the first when a connection ends in the moment its child stops.
+    return [r"AH0309[23]: .*apr_pollset_add failure", *_NOISE.get(lane.name, [])]
 
 
 def pattern(lane: Lane, what: str) -> str:

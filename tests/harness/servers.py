@@ -15,9 +15,6 @@ from harness.httpd import Httpd
 from harness.lane import Lane
 from harness.wait import wait_until
 
-# httpd's event MPM says this when a connection ends in the moment its child stops.
-_STOPPING = r"AH0309[23]: .*apr_pollset_add failure"
-
 
 class Servers:
     """Every server of one pytest session. Its folder also holds readable copies of the test applications."""
@@ -98,7 +95,7 @@ class Servers:
         Each of `provoked` must have been logged; nothing alarming but those and `allowed` may have been.
         """
         required = [log_lines.pattern(lane, what) for what in provoked]
-        tolerated = [_STOPPING, *required] + [log_lines.pattern(lane, what) for what in allowed]
+        tolerated = [*log_lines.noise(lane), *required] + [log_lines.pattern(lane, what) for what in allowed]
         problems = []
         try:
             wait_until(lambda: not self._missing(required), "the declared log lines", timeout=5)

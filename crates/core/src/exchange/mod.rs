@@ -3,13 +3,16 @@
 //! The runtime drives, the exchange obeys: whoever serves a request calls these, and an exchange never calls Python.
 //! Implementors: the server's adapters, and memory for tests. All calls may block, so callers detach from Python first.
 
+mod flusher;
 mod lease;
 mod memory;
+mod outflow;
 mod remote;
 mod reply_head;
 
 pub use lease::{Lease, Revoked};
 pub use memory::MemoryExchange;
+pub use outflow::{Outflow, SendError, send};
 pub use remote::{ExchangeTable, RemoteExchange};
 pub use reply_head::{HeadError, ReplyHead};
 

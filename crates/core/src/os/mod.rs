@@ -1,9 +1,10 @@
-//! What the standard library lacks of the operating system: facts about a descriptor, dropping privileges, running a
-//! program of someone else's within bounds. Knows no server and no Python.
+//! What the standard library lacks of the operating system: facts about a descriptor, a thread without signals,
+//! dropping privileges, running a program of someone else's within bounds. Knows no server and no Python.
 
 mod account;
 mod errand;
 pub mod file;
+pub mod signals;
 
 pub use account::Account;
 pub use errand::{End, Errand, Obstacle, Report, Running, Step};

@@ -2,11 +2,17 @@
 
 use crate::python::{Attached, Module, Obj, PyResult};
 use crate::wsgi::environ::COMPATIBILITY;
+use crate::wsgi::log_handler::LateAttributes;
 use crate::wsgi::settings::Settings;
 use crate::wsgi::types::Types;
 
 /// Adds the modules to the interpreter that the thread is attached to.
-pub fn add<'py>(py: Attached<'py>, settings: &Settings, group: &[u8], types: &Types) -> PyResult<'py, ()> {
+pub fn add<'py>(
+    py: Attached<'py>,
+    settings: &'static Settings,
+    group: &[u8],
+    types: &Types,
+) -> PyResult<'py, ()> {
     add_mod_wsgi(py, settings, group, types)?;
     let oxwsgi = Module::add(py, c"oxwsgi")?;
     let version: Vec<u32> =
@@ -21,7 +27,7 @@ pub fn add<'py>(py: Attached<'py>, settings: &Settings, group: &[u8], types: &Ty
 
 fn add_mod_wsgi<'py>(
     py: Attached<'py>,
-    settings: &Settings,
+    settings: &'static Settings,
     group: &[u8],
     types: &Types,
 ) -> PyResult<'py, ()> {
@@ -36,7 +42,8 @@ fn add_mod_wsgi<'py>(
     module.set(py, c"application_group", &py.latin1(group)?)?;
     module.set(py, c"maximum_processes", &py.int(settings.maximum_processes.into())?)?;
     module.set(py, c"threads_per_process", &py.int(settings.threads_per_process.into())?)?;
-    module.set(py, c"FileWrapper", types.file_wrapper.object(py))
+    module.set(py, c"FileWrapper", types.file_wrapper.object(py))?;
+    module.set(py, c"__getattr__", &types.late_attributes.instance(py, LateAttributes { settings })?)
 }
 
 fn add_apache<'py>(py: Attached<'py>, settings: &Settings) -> PyResult<'py, ()> {

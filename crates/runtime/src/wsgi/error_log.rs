@@ -20,6 +20,11 @@ pub fn set_current(transaction: Option<Rc<Transaction>>) {
     CURRENT.set(transaction);
 }
 
+/// The request that the thread serves.
+pub fn current() -> Option<Rc<Transaction>> {
+    CURRENT.with_borrow(Clone::clone)
+}
+
 /// A log stream.
 #[derive(Debug)]
 pub struct Log {
@@ -57,8 +62,7 @@ impl Log {
                 transaction.write_log(py, Level::Error, bytes);
             }
             Target::Thread { settings, level, lines } => {
-                let current = CURRENT.with_borrow(Clone::clone);
-                if let Some(transaction) = current.filter(|transaction| transaction.is_open()) {
+                if let Some(transaction) = current().filter(|transaction| transaction.is_open()) {
                     transaction.write_log(py, *level, bytes);
                     return Ok(());
                 }
@@ -106,7 +110,7 @@ impl Log {
                 }
             }
             Target::Thread { settings, level, lines } => {
-                if let Some(transaction) = CURRENT.with_borrow(Clone::clone) {
+                if let Some(transaction) = current() {
                     transaction.flush_lines(py);
                 }
                 let mut rest = Vec::new();

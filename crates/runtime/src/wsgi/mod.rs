@@ -13,6 +13,7 @@ mod header_keys;
 mod host;
 mod input;
 mod loading;
+mod log_handler;
 mod place;
 mod process;
 mod read_ahead;

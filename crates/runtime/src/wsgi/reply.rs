@@ -1,16 +1,16 @@
 //! Sends what the application returned (PEP 3333, "Buffering and Streaming" and "Handling the Content-Length Header").
 
 use oxwsgi_core::borrowed::Bytes;
-use oxwsgi_core::exchange::{Exchange, Outcome, RemoteExchange, ReplyHead, Send};
+use oxwsgi_core::exchange::{Exchange, Outcome, RemoteExchange, ReplyHead, Send, SendError, send};
 use oxwsgi_core::os::file;
 use oxwsgi_core::report::{Level, Number};
 
-use crate::python::{Attached, Blocks, Exception, Obj, PyResult, RaisedException};
+use crate::python::{Attached, Blocks, Exception, Obj, PyResult, Raised, RaisedException};
 use crate::wsgi::file_wrapper::FileRange;
 use crate::wsgi::host::Host;
 use crate::wsgi::report::Report;
 use crate::wsgi::traceback::{self, Event};
-use crate::wsgi::transaction::{SendError, SendResult, Stage, Transaction, send};
+use crate::wsgi::transaction::{SendResult, Stage, Transaction};
 
 /// A body up to this size is copied, so that the thread can detach once and for all before it is written, in bytes.
 const COLLECTED: usize = 64 * 1024;
@@ -51,24 +51,28 @@ pub fn deliver(
     body: Vec<u8>,
 ) -> Ending {
     let blocks = result.exact_items();
-    let closes = blocks.is_none();
+    // A plain list has nothing to close.
+    let close = if blocks.is_some() { None } else { close_of(py, host, transaction, &result, script) };
     let sent = match blocks {
         Some(blocks) => send_all(py, transaction, &blocks, body),
         None => send_each(py, host, transaction, &result),
     };
-    let sent = match sent {
+    let mut sent = match sent {
         Ok(Ok(body)) => Ok(body),
         Ok(Err(error)) => Err(stopped(py, transaction, error)),
         Err(raised) => Err(failed(py, host, transaction, raised.take(), script)),
     };
-    let sent = if closes {
-        let sent = sent.and_then(|body| complete_before_close(py, transaction).map(|()| body));
-        close(py, host, transaction, &result, script);
-        sent
-    } else {
-        sent
-    };
-    sent.map_or_else(Ending::Over, |body| finish(py, transaction, body))
+    if let Some(close) = close {
+        sent = sent.and_then(|body| complete_before_close(py, transaction).map(|()| body));
+        if let Err(raised) = close.call_no_args() {
+            report_close(py, host, transaction, raised, script);
+        }
+    }
+    match sent {
+        Ok(body) => finish(py, transaction, body),
+        Err(Outcome::Broken) => Ending::Last(Rest::broken(transaction.take_kept(py))),
+        Err(outcome) => Ending::Over(outcome),
+    }
 }
 
 /// Reports an exception of the application; what the client gets depends on how far the reply was.
@@ -106,6 +110,11 @@ pub fn send_rest(exchange: &mut RemoteExchange<'_>, rest: &Rest) -> Outcome {
 }
 
 impl Rest {
+    /// The last that the client gets of a reply that cannot be completed.
+    const fn broken(body: Vec<u8>) -> Self {
+        Self { head: None, known_length: None, body, outcome: Outcome::Broken }
+    }
+
     /// Its memory, for the next reply.
     pub fn into_memory(self) -> (Option<ReplyHead>, Vec<u8>) {
         (self.head, self.body)
@@ -169,7 +178,7 @@ fn send_each<'py>(
             continue;
         }
         started(py, transaction)?;
-        if let Err(error) = transaction.send(py, bytes, Send::FLUSH) {
+        if let Err(error) = transaction.stream(py, bytes) {
             return Ok(Err(error));
         }
     }
@@ -261,8 +270,7 @@ fn finish(py: Attached<'_>, transaction: &Transaction, body: Body) -> Ending {
             (body, known)
         }
         Body::Collected(body) => (body, None),
-        Body::Sent if outcome == Outcome::Broken && stage == Stage::HeadSent => return Ending::Over(outcome),
-        Body::Sent => (Vec::new(), None),
+        Body::Sent => (transaction.take_kept(py), None),
     };
     transaction.stage.set(Stage::Complete);
     let head = (stage == Stage::HeadKnown).then(|| transaction.head.take());
@@ -280,14 +288,22 @@ fn stopped(py: Attached<'_>, transaction: &Transaction, error: SendError) -> Out
     }
 }
 
-/// Calls `close`, whatever happened before.
-fn close(py: Attached<'_>, host: &Host, transaction: &Transaction, result: &Obj<'_>, script: &[u8]) {
-    let closed = result
-        .attribute_if_any(host.close_name(py))
-        .and_then(|close| close.map_or(Ok(()), |close| close.call_no_args().map(drop)));
-    if let Err(raised) = closed {
-        let doing = "closing the response of WSGI script";
-        let event = Event { number: Number(194), exit_number: Number(194), doing, script };
-        traceback::report(py, host.place(), Report::Request(transaction), event, &raised.take());
-    }
+/// The `close` that is to be called whatever happens (PEP 3333, "The Application/Framework Side").
+fn close_of<'py>(
+    py: Attached<'py>,
+    host: &Host,
+    transaction: &Transaction,
+    result: &Obj<'py>,
+    script: &[u8],
+) -> Option<Obj<'py>> {
+    result.attribute_if_any(host.close_name(py)).unwrap_or_else(|raised| {
+        report_close(py, host, transaction, raised, script);
+        None
+    })
+}
+
+fn report_close(py: Attached<'_>, host: &Host, transaction: &Transaction, raised: Raised<'_>, script: &[u8]) {
+    let doing = "closing the response of WSGI script";
+    let event = Event { number: Number(194), exit_number: Number(194), doing, script };
+    traceback::report(py, host.place(), Report::Request(transaction), event, &raised.take());
 }

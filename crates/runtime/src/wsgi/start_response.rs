@@ -3,10 +3,10 @@
 use std::ffi::CStr;
 use std::rc::Rc;
 
-use oxwsgi_core::exchange::{HeadError, ReplyHead, Send};
+use oxwsgi_core::exchange::{HeadError, ReplyHead, Send, SendError};
 
 use crate::python::{Args, Attached, Class, Exception, Held, Obj, PyResult, Raised, Slots};
-use crate::wsgi::transaction::{SendError, Stage, Transaction};
+use crate::wsgi::transaction::{Stage, Transaction};
 
 /// The callable that takes status and headers.
 #[derive(Debug)]

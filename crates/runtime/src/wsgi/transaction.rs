@@ -5,9 +5,10 @@
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
+use std::sync::Arc;
 
 use oxwsgi_core::borrowed::Bytes;
-use oxwsgi_core::exchange::{Exchange, FlowError, Lease, RemoteExchange, ReplyHead, Revoked, Send};
+use oxwsgi_core::exchange::{Exchange, Lease, Outflow, RemoteExchange, ReplyHead, Revoked, Send, SendError};
 use oxwsgi_core::report::{Level, Lines};
 use oxwsgi_core::request::{BodyLength, RequestView};
 
@@ -32,7 +33,7 @@ pub enum Stage {
 #[derive(Debug)]
 pub struct Transaction {
     settings: &'static Settings,
-    lease: Lease,
+    outflow: Arc<Outflow>,
     open: Cell<bool>,
     touched: Cell<bool>,
     /// What is known of the request body's length.
@@ -50,29 +51,12 @@ pub struct Transaction {
     lines: RefCell<Lines>,
 }
 
-/// Why the reply cannot go on.
-#[derive(Clone, Debug)]
-pub enum SendError {
-    /// The client has gone.
-    ClientGone,
-    /// The server could not write.
-    Failed(String),
-    /// The request is over.
-    Revoked,
-}
-
-impl From<Revoked> for SendError {
-    fn from(_: Revoked) -> Self {
-        Self::Revoked
-    }
-}
-
 impl Transaction {
     /// One that waits for a request.
     pub fn new(settings: &'static Settings) -> Rc<Self> {
         Rc::new(Self {
             settings,
-            lease: Lease::new(),
+            outflow: Arc::default(),
             open: Cell::new(false),
             touched: Cell::new(false),
             body: Cell::new(BodyLength::None),
@@ -86,8 +70,8 @@ impl Transaction {
     }
 
     /// The right to use the exchange of the request.
-    pub const fn lease(&self) -> &Lease {
-        &self.lease
+    pub fn lease(&self) -> &Lease {
+        self.outflow.lease()
     }
 
     /// Begins a request, inside a loan of its exchange.
@@ -100,6 +84,8 @@ impl Transaction {
         self.head.borrow_mut().clear();
         self.stage.set(Stage::Silent);
         self.sent.set(0);
+        // Of a reply that was broken off.
+        self.outflow.take_kept();
     }
 
     /// Ends the request: whatever an object does from now on raises. An exchange call that another thread is in
@@ -107,7 +93,7 @@ impl Transaction {
     pub fn end(&self, py: Attached<'_>) {
         self.flush_lines(py);
         self.open.set(false);
-        let lease = &self.lease;
+        let lease = self.outflow.lease();
         if !lease.try_revoke() {
             py.detach(|| lease.revoke());
         }
@@ -134,7 +120,7 @@ impl Transaction {
         py: Attached<'_>,
         body: impl FnOnce(&mut RemoteExchange<'static>) -> R + std::marker::Send,
     ) -> Result<R, Revoked> {
-        let lease = &self.lease;
+        let lease = self.outflow.lease();
         py.detach(|| lease.with(body))
     }
 
@@ -152,6 +138,25 @@ impl Transaction {
         self.send_blocks(py, blocks, None, flags)
     }
 
+    /// As [`send`](Self::send), for one of many blocks: it may be kept for a moment, and sent while the application goes on.
+    pub fn stream(&self, py: Attached<'_>, data: &[u8]) -> Result<(), SendError> {
+        let wanted = &data[..self.quota(data.len())];
+        let is_last = self.head.borrow().content_length() == Some(self.sent.get() + wanted.len() as u64);
+        if self.stage.get() == Stage::HeadSent && !is_last && self.outflow.keep(wanted) {
+            self.take_quota(wanted.len());
+            return Ok(());
+        }
+        self.send(py, data, Send::FLUSH)
+    }
+
+    /// What [`stream`](Self::stream) has kept. The reply's end is its way out.
+    pub fn take_kept(&self, py: Attached<'_>) -> Vec<u8> {
+        self.outflow.try_take_kept().unwrap_or_else(|| {
+            let outflow = &self.outflow;
+            py.detach(|| outflow.take_kept())
+        })
+    }
+
     /// Sends blocks, and the head before the first. Their lengths have been counted with [`take_quota`](Self::take_quota).
     pub fn send_blocks(
         &self,
@@ -163,12 +168,11 @@ impl Transaction {
         // Taken out, for it must not be borrowed while detached; put back, for its memory serves the next request.
         let head = (self.stage.get() == Stage::HeadKnown).then(|| self.head.take());
         self.stage.set(if flags.has(Send::LAST) { Stage::Complete } else { Stage::HeadSent });
-        let (head, result) = self
-            .with_exchange(py, move |exchange| {
-                let result = send(exchange, head.as_ref(), known_length, blocks, flags);
-                (head, result)
-            })
-            .unwrap_or((None, Err(SendError::Revoked)));
+        let outflow = &self.outflow;
+        let (head, result) = py.detach(move || {
+            let result = outflow.send(head.as_ref(), known_length, blocks, flags);
+            (head, result)
+        });
         if let Some(head) = head {
             self.head.replace(head);
         }
@@ -177,13 +181,17 @@ impl Transaction {
 
     /// How many of `wanted` body bytes may still be sent; counts them.
     pub fn take_quota(&self, wanted: usize) -> usize {
+        let taken = self.quota(wanted);
+        self.sent.set(self.sent.get() + taken as u64);
+        taken
+    }
+
+    fn quota(&self, wanted: usize) -> usize {
         let sent = self.sent.get();
         let declared = self.head.borrow().content_length();
         let left = declared
             .map_or(usize::MAX, |length| usize::try_from(length.saturating_sub(sent)).unwrap_or(usize::MAX));
-        let taken = wanted.min(left);
-        self.sent.set(sent + taken as u64);
-        taken
+        wanted.min(left)
     }
 
     /// Whether all bytes that the application declared have been counted.
@@ -211,38 +219,13 @@ impl Transaction {
             return;
         }
         let log = self.settings.log;
-        let lease = &self.lease;
+        let lease = self.outflow.lease();
         py.detach(|| {
             let logged = lease.with(|exchange| lines.iter().for_each(|line| exchange.log(level, line)));
             if logged.is_err() {
                 lines.iter().for_each(|line| log.write(level, line));
             }
         });
-    }
-}
-
-/// Sends a head, when there is one, and blocks.
-pub fn send(
-    exchange: &mut RemoteExchange<'_>,
-    head: Option<&ReplyHead>,
-    known_length: Option<u64>,
-    blocks: &[Bytes<'_>],
-    flags: Send,
-) -> Result<(), SendError> {
-    let sent = match head {
-        Some(head) => head.with(known_length, |head| exchange.send_head(head)),
-        None => Ok(()),
-    };
-    sent.and_then(|()| exchange.send(blocks, flags)).map_err(|error| SendError::explain(exchange, error))
-}
-
-impl SendError {
-    /// Adds the server's words to a failure.
-    pub fn explain(exchange: &mut RemoteExchange<'_>, error: FlowError) -> Self {
-        match error {
-            FlowError::ClientGone => Self::ClientGone,
-            FlowError::Failed => Self::Failed(exchange.error_text()),
-        }
     }
 }
 

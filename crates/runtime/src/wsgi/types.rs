@@ -4,6 +4,7 @@ use crate::python::{Attached, Held, Obj, PyResult, Type};
 use crate::wsgi::error_log::Log;
 use crate::wsgi::file_wrapper::FileWrapper;
 use crate::wsgi::input::Input;
+use crate::wsgi::log_handler::LateAttributes;
 use crate::wsgi::restrict::{Restricted, SignalIntercept};
 use crate::wsgi::start_response::{StartResponse, Write};
 
@@ -12,6 +13,7 @@ use crate::wsgi::start_response::{StartResponse, Write};
 #[allow(missing_docs, reason = "each is the class of its name")]
 pub struct Types {
     pub input: Type<Input>,
+    pub late_attributes: Type<LateAttributes>,
     pub log: Type<Log>,
     pub start_response: Type<StartResponse>,
     pub write: Type<Write>,
@@ -32,6 +34,7 @@ impl Types {
         options.set_entry(c"write_through", &py.bool(true))?;
         Ok(Self {
             input: Type::new(py)?,
+            late_attributes: Type::new(py)?,
             log: Type::new(py)?,
             start_response: Type::new(py)?,
             write: Type::new(py)?,
