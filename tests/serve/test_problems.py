@@ -83,8 +83,17 @@ def test_import_error(refuse, write):
         "error: web.wsgi could not be imported: ModuleNotFoundError: No module named 'no_such_package'"
         in text
     )
-    assert "-m pip install no_such_package" in text
+    assert ".venv/bin/pip install no_such_package" in text
     assert text.count("Traceback") == 1
+
+
+def test_import_error_in_a_virtual_environment(refuse, write, frameworks, folder):
+    write("web.py", "import no_such_package\n")
+    text = refuse("web:app", python=frameworks)
+    assert f"{frameworks}/bin/python3 -m pip install no_such_package" in text
+    write("requirements.txt", "no_such_package\n")
+    text = refuse("web:app", python=frameworks)
+    assert f"-m pip install -r {folder}/requirements.txt" in text
 
 
 def test_syntax_error(refuse, write):

@@ -34,7 +34,11 @@ def bound(body):
 
 def read_at_start():
     """What must be readable, as far as it is there; the shared library is found by the module that loads it."""
-    for path in (Path(os.__file__).parent, Path(sysconfig.get_path("purelib")), Path(sys.prefix, "pyvenv.cfg")):
+    for path in (
+        Path(os.__file__).parent,
+        Path(sysconfig.get_path("purelib")),
+        Path(sys.prefix, "pyvenv.cfg"),
+    ):
         try:
             present = path.exists()
         except PermissionError:

@@ -107,17 +107,13 @@ impl Report {
         }
         let problem =
             Problem::new(format!("{} could not be imported: {exception}", shown.text)).detail(format!(
-                "The traceback is above. Python {} was {}.",
+                "The traceback is above. It ran with Python {}, {}.",
                 shown.python.version,
                 shown.python.program.display()
             ));
         match missing_module(exception) {
             Some(name) => problem
-                .cure(format!(
-                    "install what it needs: {} -m pip install {}",
-                    shown.python.program.display(),
-                    package(name)
-                ))
+                .cure(format!("install what it needs: {}", shown.installation(name)))
                 .cure("name the virtual environment that has it: --python DIR"),
             None => problem.cure("repair the application; with --reload the command waits for that"),
         }
@@ -163,6 +159,19 @@ impl Shown<'_> {
         }
     }
 
+    /// The command that installs `module`, with whatever else the project asks for. Into a virtual environment: the
+    /// system's own Python belongs to its package manager.
+    fn installation(&self, module: &str) -> String {
+        let list = self.target.project.join("requirements.txt");
+        let package = module.split('.').next().unwrap_or(module);
+        let what = if list.is_file() { format!("-r {}", list.display()) } else { package.to_owned() };
+        let program = self.python.program.display();
+        if self.python.home.join("pyvenv.cfg").is_file() {
+            return format!("{program} -m pip install {what}");
+        }
+        format!("{program} -m venv .venv && .venv/bin/pip install {what}; then --python .venv")
+    }
+
     fn name(&self) -> &str {
         match &self.target.source {
             Source::Import(import) => &import.name,
@@ -183,10 +192,6 @@ fn missing_module(exception: &str) -> Option<&str> {
 /// Whether the missing module is `module` itself or a package it is in.
 fn is_part(missing: &str, module: &str) -> bool {
     module == missing || module.strip_prefix(missing).is_some_and(|rest| rest.starts_with('.'))
-}
-
-fn package(module: &str) -> &str {
-    module.split('.').next().unwrap_or(module)
 }
 
 #[cfg(test)]
@@ -254,7 +259,7 @@ mod tests {
         assert!(text.starts_with("There is no Python module shop.web"), "{text}");
         let missing = Some("ModuleNotFoundError: No module named 'flask'");
         let text = message("oxwsgi-report 7 failed NoneType ", "shop:app", import("shop", "app"), missing);
-        assert!(text.contains("/srv/venv/bin/python3 -m pip install flask"), "{text}");
+        assert!(text.contains(".venv/bin/pip install flask"), "{text}");
     }
 
     #[test]
