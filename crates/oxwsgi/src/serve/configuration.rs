@@ -120,7 +120,7 @@ impl Configuration {
             out,
             "# Files httpd keeps while it runs.\nServerRoot {runtime}\nDefaultRuntimeDir {runtime}"
         );
-        let _ = writeln!(out, "PidFile {}", quoted(&self.runtime.join("httpd.pid"))?);
+        let _ = writeln!(out, "PidFile {}", quoted(&self.runtime.join("oxwsgi-httpd.pid"))?);
         let _ = writeln!(
             out,
             "Mutex {} default\n",
@@ -364,7 +364,7 @@ mod tests {
         let expected = format!(
             r#"ServerRoot "/tmp/run"
 DefaultRuntimeDir "/tmp/run"
-PidFile "/tmp/run/httpd.pid"
+PidFile "/tmp/run/oxwsgi-httpd.pid"
 Mutex "file:/tmp/run" default
 LoadModule mpm_event_module "/m/mod_mpm_event.so"
 Listen 127.0.0.1:8000
@@ -422,7 +422,7 @@ Require all granted
         let shown = sample(Purpose::Show { notes: vec!["Save the script.".to_owned()] });
         let text = shown.text().expect("a configuration");
         assert!(text.contains("# Save the script.\n"), "{text}");
-        assert!(!text.contains("oxwsgi-"), "{text}");
+        assert!(!text.contains("oxwsgi-error"), "{text}");
         assert!(!text.contains("report"), "{text}");
         assert_eq!(text.matches("WSGIImportScript").count(), 1);
     }

@@ -169,7 +169,7 @@ impl Found {
             }
         };
         let configuration =
-            self.configuration(options, Purpose::Show { notes }, &listen, script, env::temp_dir())?;
+            self.configuration(options, Purpose::Show { notes }, &listen, script, own_runtime_directory())?;
         let text = configuration.text()?;
         let mut terminal = terminal::Terminal::default();
         terminal.out(text.trim_end());
@@ -279,6 +279,15 @@ fn statics(options: &ServeOptions) -> Result<Vec<(String, PathBuf)>, Problem> {
     }
     routes.sort_by_key(|(url, _)| std::cmp::Reverse(url.len()));
     Ok(routes)
+}
+
+/// Where a server that somebody else starts may keep its files: not where others could put links in its way.
+fn own_runtime_directory() -> PathBuf {
+    if rustix::process::geteuid().is_root() {
+        return PathBuf::from("/run");
+    }
+    let own = env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from).filter(|path| path.is_dir());
+    own.unwrap_or_else(env::temp_dir)
 }
 
 fn text_of(path: &Path) -> Result<&str, Problem> {

@@ -33,12 +33,9 @@ def bound(body):
 
 
 def read_at_start():
-    """What must be readable, as far as it is there; the shared library is found by the module that loads it."""
-    for path in (
-        Path(os.__file__).parent,
-        Path(sysconfig.get_path("purelib")),
-        Path(sys.prefix, "pyvenv.cfg"),
-    ):
+    """What must be readable, as far as it is there. The shared library is the affair of who loads it."""
+    library, packages = Path(os.__file__).parent, Path(sysconfig.get_path("purelib"))
+    for path in (library, packages, Path(sys.prefix, "pyvenv.cfg")):
         try:
             present = path.exists()
         except PermissionError:
