@@ -13,9 +13,11 @@ use pyo3::ffi;
 use crate::python::{Attached, PyResult, raw};
 
 /// An interpreter and what `H` keeps for it: its types, names and loaded scripts.
-pub struct Interpreter<H> {
+pub struct Interpreter<H: 'static> {
     name: Box<[u8]>,
     state: *mut ffi::PyInterpreterState,
+    /// The main interpreter, of which this is a sub-interpreter.
+    main: Option<&'static Self>,
     host: H,
 }
 
@@ -78,7 +80,7 @@ impl<H> Interpreters<H> {
         let state = unsafe { ffi::PyInterpreterState_Get() };
         // SAFETY: attached; the state stays this thread's own.
         let thread = unsafe { ffi::PyEval_SaveThread() };
-        let interpreter = publish(Interpreter { name: Box::default(), state, host: made? });
+        let interpreter = publish(Interpreter { name: Box::default(), state, main: None, host: made? });
         remember(interpreter, thread);
         self.add(interpreter);
         Ok(())
@@ -156,15 +158,17 @@ impl<H> Interpreter<H> {
 
     #[cold]
     fn new_thread_state(&'static self) -> *mut ffi::PyThreadState {
-        let state = if self.name.is_empty() {
-            // By way of the GILState functions, so that extensions which use them find this state.
-            // SAFETY: Python runs, and this thread is detached; the state is never released.
+        let state = if let Some(main) = self.main {
+            // The first state of a thread is the one that the GILState functions find, and those are for the main
+            // interpreter: its state must come first, or they would lead extensions, and us, into this one.
+            main.thread_state();
+            // SAFETY: the interpreter lives until the process ends; the lock need not be held.
+            unsafe { ffi::PyThreadState_New(self.state) }
+        } else {
+            // SAFETY: Python runs, and this thread has no state yet; the one made here is never released.
             unsafe { ffi::PyGILState_Ensure() };
             // SAFETY: attached by the line above.
             unsafe { ffi::PyEval_SaveThread() }
-        } else {
-            // SAFETY: the interpreter lives until the process ends; the lock need not be held.
-            unsafe { ffi::PyThreadState_New(self.state) }
         };
         remember(self, state);
         state
@@ -195,7 +199,7 @@ impl<H> Interpreter<H> {
                 let state = unsafe { ffi::PyInterpreterState_Get() };
                 // SAFETY: attached; the state stays this thread's own.
                 unsafe { ffi::PyEval_SaveThread() };
-                let interpreter = publish(Self { name: name.into(), state, host });
+                let interpreter = publish(Self { name: name.into(), state, main: Some(self), host });
                 remember(interpreter, thread);
                 Ok(interpreter)
             }
