@@ -62,11 +62,11 @@ class Servers:
             yield server
 
     @contextlib.contextmanager
-    def serving(self, server: Httpd) -> Iterator[Httpd]:
-        """A server that `new` made and a test prepared, for the length of a `with` block."""
+    def serving(self, server: Httpd, *arguments: str, **options) -> Iterator[Httpd]:
+        """A server that `new` made, started as `Httpd.start` takes it, for the length of a `with` block."""
         self._alive.append(server)
         try:
-            server.start()
+            server.start(*arguments, **options)
             yield server
         finally:
             self.stop(server)
