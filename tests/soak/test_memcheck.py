@@ -19,8 +19,8 @@ pytestmark = [
 ]
 
 REQUESTS = 10_000
-# Optimised code compares bits it then masks, CPython's own included, which memcheck takes for uses of what was
-# never set. What is left is what ends processes: accesses out of bounds or after the end, and bad frees.
+# Optimised code compares bits it then masks, CPython's own included, which memcheck takes for uses of unset
+# values. What is left is what ends processes: accesses out of bounds or after the end, and bad frees.
 OPTIONS = ["--undef-value-errors=no", "--leak-check=no", "--num-callers=25"]
 
 
