@@ -130,6 +130,29 @@ def test_a_group_serves_on_every_thread(server):
     assert len(seen) > 1
 
 
+# sqlite3 calls back into Python through the PyGILState functions, while it holds the GIL.
+SQLITE = """
+import sqlite3
+
+def application(environ, start_response):
+    connection = sqlite3.connect(":memory:", isolation_level=None)
+    connection.create_function("twice", 1, lambda value: 2 * value, deterministic=True)
+    (answer,), = connection.execute("select twice(21)").fetchall()
+    connection.close()
+    start_response("200 OK", [("Content-Type", "text/plain")])
+    return [str(answer).encode()]
+"""
+
+
+@pytest.mark.every_python
+@pytest.mark.parametrize("group", ["%{GLOBAL}", "sub"])
+def test_extensions_that_call_back_into_python(start, group):
+    server = start(
+        f'WSGIScriptAlias /app "${{root}}/app.wsgi" application-group={group}', files={"app.wsgi": SQLITE}
+    )
+    assert [server.get("/app").text for _ in range(20)] == ["42"] * 20
+
+
 def test_case_insensitive_resources(start):
     server = start("""
         WSGICaseSensitivity Off

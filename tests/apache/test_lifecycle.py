@@ -158,6 +158,24 @@ def test_stopping_is_prompt(start):
     assert time.monotonic() - began < 5
 
 
+@pytest.mark.every_python
+@pytest.mark.provokes("end of")
+@pytest.mark.parametrize("group", ["%{GLOBAL}", "sub"])
+@pytest.mark.differs("a child with threads ends when it is told to", reference="reference", run=False)
+def test_stopping_is_prompt_when_threading_was_imported_by_a_request(start, group):
+    """Until Python 3.12 the thread that imports it counts as main, and finalisation waits for it."""
+    server = start(
+        f'WSGIScriptAlias /app "${{root}}/app.wsgi" application-group={group}',
+        files={"app.wsgi": "import threading\n" + ATEXIT.replace("farewell from", "end of")},
+    )
+    for _ in range(4):
+        assert server.get("/app").text == "registered"
+    began = time.monotonic()
+    server.stop()
+    assert time.monotonic() - began < 5
+    server.error_log.wait_for("end of")
+
+
 def test_a_server_that_was_never_asked_stops(start):
     server = start('WSGIScriptAlias /iteration "${apps}/iteration.wsgi"')
     server.stop()

@@ -5,6 +5,7 @@
 /text /text-item /bytearray-item /memoryview-item /number /none              results PEP 3333 does not allow
 /stepwise     a generator that waits for /release after each of its two blocks
 /release      lets /stepwise go on
+/some         20 blocks of 1 KiB
 /many         256 blocks of 4 KiB
 /large        one block of 1 MiB
 """
@@ -78,6 +79,7 @@ RESULTS = {
     "/none": lambda: None,
     "/stepwise": stepwise,
     "/release": release,
+    "/some": lambda: (b"s" * 1024 for _ in range(20)),
     "/many": lambda: (b"x" * 4096 for _ in range(256)),
     "/large": lambda: [b"y" * 2**20],
 }

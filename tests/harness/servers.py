@@ -58,10 +58,15 @@ class Servers:
     @contextlib.contextmanager
     def running(self, lane: Lane, config: str, **options) -> Iterator[Httpd]:
         """A server for the length of a `with` block."""
-        server = self.new(lane, config, **options)
+        with self.serving(self.new(lane, config, **options)) as server:
+            yield server
+
+    @contextlib.contextmanager
+    def serving(self, server: Httpd, *arguments: str, **options) -> Iterator[Httpd]:
+        """A server that `new` made, started as `Httpd.start` takes it, for the length of a `with` block."""
         self._alive.append(server)
         try:
-            server.start()
+            server.start(*arguments, **options)
             yield server
         finally:
             self.stop(server)

@@ -1,0 +1,10 @@
+"""Django's command line for the test site."""
+
+import os
+import sys
+
+from django.core.management import execute_from_command_line
+
+if __name__ == "__main__":
+    os.environ["DJANGO_SETTINGS_MODULE"] = "site_under_test.settings"
+    execute_from_command_line(sys.argv)

@@ -1,0 +1,9 @@
+"""What httpd is pointed at: Django's own WSGI handler."""
+
+import os
+
+from django.core.wsgi import get_wsgi_application
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "site_under_test.settings")
+
+application = get_wsgi_application()
