@@ -69,7 +69,7 @@ class Kit:
     def prepare(self) -> None:
         install_packages()
         own_folder(self.cache)
-        with open(self.cache / "lock", "w") as lock:
+        with (self.cache / "lock").open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             self._prepare_httpd()
             self._prepare_python()

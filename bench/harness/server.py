@@ -143,7 +143,7 @@ class Server:
             "PYTHONHASHSEED": "0",
             "TMPDIR": str(self.folder),
         }
-        with open(self.folder / "terminal.log", "wb") as terminal:
+        with (self.folder / "terminal.log").open("wb") as terminal:
             self.process = subprocess.Popen(
                 [*command, "-f", str(self.folder / "httpd.conf"), *mode],
                 stdin=subprocess.DEVNULL,
@@ -274,7 +274,7 @@ class Server:
     def anonymous_bytes(self) -> dict[str, int]:
         """Anonymous and proportional anonymous memory of the one child that serves."""
         httpd = str(self.contender.kit.httpd)
-        children = [pid for pid in self.processes()[1:] if os.readlink(f"/proc/{pid}/exe") == httpd]
+        children = [pid for pid in self.processes()[1:] if str(Path(f"/proc/{pid}/exe").readlink()) == httpd]
         if len(children) != 1:
             raise Wrong(f"{self.title}: one serving process is expected, there are {len(children)}")
         rollup = Path(f"/proc/{children[0]}/smaps_rollup").read_text()

@@ -1,4 +1,4 @@
-# `mod_wsgi.LogHandler`, run when an application first asks for it: few do, and `logging` takes a while to import.
+# `mod_wsgi.LogHandler`, run when an application first asks for it: few do, and `logging` is slow to import.
 
 import logging
 
@@ -8,7 +8,7 @@ class LogHandler(logging.Handler):
 
     def emit(self, record):
         try:
-            _write(record.levelno, self.format(record))  # noqa: F821  # put here by whoever runs this
+            _write(record.levelno, self.format(record))  # noqa: F821  # whoever runs this puts it here
         except Exception:
             self.handleError(record)
 
