@@ -1,5 +1,6 @@
-# Run by the Python of a home, as `python -I -S -c`, to say what it is: see answer.rs. Runs at every start of the
-# server, so it imports only what is built in. Any Python understands the first part, to be told its version.
+# Run by the Python of a home, as `python -I -S -c`, to say what it is: see answer.rs. It runs at every
+# start of the server, so it imports only what is built in. Any Python understands the first part, to be
+# told its version.
 import sys
 
 implementation = getattr(sys, "implementation", None)

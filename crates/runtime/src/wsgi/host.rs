@@ -48,6 +48,11 @@ impl Host {
             scripts: Scripts::new(py)?,
             toolkits: RefCell::default(),
         };
+        if group.is_empty() {
+            // The thread that imports it first is the main thread to it. Were that a server's thread, which has gone by
+            // the time Python ends, the end would wait for it forever.
+            py.import("threading")?;
+        }
         host.replace_streams(py)?;
         py.set_sys(c"argv", &py.list(&[&py.text("mod_wsgi")?])?)?;
         if settings.restrict_signal {
