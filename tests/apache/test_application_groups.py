@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 
 CONFIG = """
@@ -128,6 +130,22 @@ def test_all_groups_live_in_one_process(server):
 def test_a_group_serves_on_every_thread(server):
     seen = {facts(server, "/literal")["thread"] for _ in range(40)}
     assert len(seen) > 1
+
+
+@pytest.mark.every_python
+def test_interpreters_that_begin_at_once(start):
+    """Each first request makes its interpreter while the others make theirs."""
+    server = start("""
+        SetEnvIf Request_URI ^/app/(.+)$ GROUP=$1
+        WSGIScriptAlias /app "${apps}/interpreter.wsgi"
+        WSGIApplicationGroup %{ENV:GROUP}
+        """)
+    names = [f"group-{number}" for number in range(24)]
+    with ThreadPoolExecutor(8) as pool:
+        answers = list(pool.map(lambda name: server.get(f"/app/{name}"), names))
+    assert [answer.status_code for answer in answers] == [200] * len(names)
+    assert [answer.json()["group"] for answer in answers] == names
+    assert {answer.json()["count"] for answer in answers} == {1}
 
 
 # sqlite3 calls back into Python through the PyGILState functions, while it holds the GIL.
