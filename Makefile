@@ -1,0 +1,87 @@
+# What a person needs is in `make help`; each target installs what it lacks.
+
+PORT ?= 8000
+PREFIX ?= /usr/local
+DESTDIR ?=
+APXS ?= $(shell command -v apxs || command -v apxs2)
+# The distribution's Python makes the tools' environments; which Pythons applications run on is the tests' own matter.
+PYTHON ?= /usr/bin/python3
+PYTEST_ARGS ?=
+
+RELEASE := target/release
+TOOLS := target/tools
+# Outside the checkout: as root, httpd's children run as another user, who may not be able to read the checkout.
+DEMO := /var/tmp/oxwsgi-demo-$(shell id -u)
+
+BUILD_PACKAGES := apache2 apache2-dev build-essential clang libclang-dev python3 python3-venv
+
+.PHONY: help setup build demo test test-unit test-integration soak lint format bench install clean
+.DEFAULT_GOAL := help
+
+help: ## Say what there is.
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+setup: ## Install the Debian packages that are missing.
+	@./tools/apt-install $(BUILD_PACKAGES)
+
+build: setup ## Build the module, the runtime and the command.
+	cargo build --release
+
+demo: build ## Serve the example on http://127.0.0.1:8000 (PORT=...).
+	@mkdir -p $(DEMO)
+	@install -m 755 $(RELEASE)/libmod_oxwsgi.so $(RELEASE)/liboxwsgi_runtime.so $(RELEASE)/oxwsgi $(DEMO)/
+	@cp -R examples/hello_flask $(DEMO)/ && chmod -R a+rX $(DEMO)
+	@test -x $(DEMO)/venv/bin/flask || { $(PYTHON) -m venv $(DEMO)/venv && \
+		$(DEMO)/venv/bin/pip install --quiet -r examples/hello_flask/requirements.txt; }
+	@$(DEMO)/oxwsgi serve $(DEMO)/hello_flask --python $(DEMO)/venv --port $(PORT)
+
+test: test-unit test-integration ## Build and run all tests but the slow ones.
+
+test-unit: build ## Run the tests that need no server.
+	cargo test --quiet
+
+test-integration: build $(TOOLS)/.made ## Run the tests against real servers (PYTEST_ARGS=...).
+	@./tools/apt-install $$(cat tests/apt-packages.txt)
+	$(TOOLS)/bin/python -m pytest $(PYTEST_ARGS)
+
+soak: build $(TOOLS)/.made ## Run the slow tests: many mixed requests, and some under valgrind.
+	@./tools/apt-install $$(cat tests/apt-packages.txt)
+	$(TOOLS)/bin/python -m pytest -m soak $(PYTEST_ARGS)
+
+lint: setup $(TOOLS)/.made ## Check the style of Rust and Python.
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets -- -D warnings
+	$(TOOLS)/bin/ruff check .
+	$(TOOLS)/bin/ruff format --check .
+
+format: $(TOOLS)/.made ## Put Rust and Python into style.
+	cargo fmt --all
+	$(TOOLS)/bin/ruff check --fix .
+	$(TOOLS)/bin/ruff format .
+
+bench: build ## Measure against mod_wsgi (BENCH_ARGS=...; see bench/README.md).
+	@./tools/apt-install $$(cat bench/apt-packages.txt)
+	$(PYTHON) bench/run.py $(BENCH_ARGS)
+
+install: ## Install where apxs says (run `make build` first; DESTDIR, PREFIX).
+	@test -n "$(APXS)" || { echo "apxs was not found: install apache2-dev (Debian) or httpd-devel (Red Hat)"; exit 1; }
+	install -D -m 644 $(RELEASE)/libmod_oxwsgi.so $(DESTDIR)$$($(APXS) -q LIBEXECDIR)/mod_oxwsgi.so
+	install -D -m 644 $(RELEASE)/liboxwsgi_runtime.so $(DESTDIR)$$($(APXS) -q LIBEXECDIR)/oxwsgi_runtime.abi3.so
+	install -D -m 755 $(RELEASE)/oxwsgi $(DESTDIR)$(PREFIX)/bin/oxwsgi
+	@conf=$$($(APXS) -q SYSCONFDIR); \
+	if [ -d $$conf/mods-available ]; then load=$$conf/mods-available; settings=$$conf/mods-available; \
+	elif [ -d $$conf/../conf.modules.d ]; then load=$$conf/../conf.modules.d; settings=$$conf/../conf.d; \
+	else load=$$conf/extra; settings=$$conf/extra; fi; \
+	set -x; \
+	install -D -m 644 module-conf/apache/oxwsgi.load $(DESTDIR)$$load/oxwsgi.load; \
+	install -D -m 644 module-conf/apache/oxwsgi.conf $(DESTDIR)$$settings/oxwsgi.conf
+
+clean: ## Remove what was built.
+	cargo clean
+	rm -rf $(DEMO)
+
+$(TOOLS)/.made: tests/requirements.txt
+	@./tools/apt-install python3 python3-venv
+	$(PYTHON) -m venv $(TOOLS)
+	$(TOOLS)/bin/pip install --quiet -r tests/requirements.txt
+	@touch $@

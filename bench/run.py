@@ -1,0 +1,163 @@
+#!/usr/bin/env python3
+"""Benchmarks of oxwsgi beside mod_wsgi and a C handler that sends the same bytes; README.md explains them.
+
+run.py                                      all figures (under 25 minutes)
+run.py --quick                              fewer contenders, workloads and rounds (under 5 minutes)
+run.py --figure instructions --workload hello flask
+run.py profile --workload hello --contender oxwsgi
+run.py growth                               memory after 100,000 and after 1,000,000 requests
+"""
+
+import argparse
+import os
+import signal
+import sys
+import time
+from functools import partial
+from pathlib import Path
+
+from harness import figures, instructions, memory, report
+from harness.contender import CONTENDERS, FLOOR, OURS, REFERENCE, Contender
+from harness.kit import REPOSITORY, Kit, Missing, default_cache
+from harness.server import Wrong
+from harness.workload import WORKLOADS
+
+#: What fits in the time of a quick run.
+QUICK_TURNS = ["hello", "stream", "flask"]
+MAIN = [FLOOR, REFERENCE, OURS]
+#: Left of the allowed minutes for the measurement under way and the report.
+MARGIN_SECONDS = 30
+
+
+def arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    add = parser.add_argument
+    add("command", nargs="?", choices=["table", "profile", "growth"], default="table", help="default: table")
+    add("--contender", nargs="+", choices=CONTENDERS, metavar="NAME", help=f"of {', '.join(CONTENDERS)}")
+    add("--workload", nargs="+", choices=WORKLOADS, metavar="NAME", help=f"of {', '.join(WORKLOADS)}")
+    add(
+        "--figure",
+        nargs="+",
+        choices=figures.FIGURES,
+        metavar="NAME",
+        help=f"of {', '.join(figures.FIGURES)}",
+    )
+    add("--quick", action="store_true", help="a first impression")
+    add(
+        "--rounds",
+        type=int,
+        help="of CPU time and start; hello takes three times as many (7; quick 3)",
+    )
+    add("--seconds", type=float, help="of load in each round (default 1.5; quick 0.7)")
+    add("--minutes", type=float, help="after which nothing new begins (default 24; quick 5; growth 60)")
+    add(
+        "--requests",
+        type=int,
+        nargs=2,
+        default=memory.GROWTH_REQUESTS,
+        help="of growth: after how many to read",
+    )
+    add("--lines", type=int, default=30, help="of each list of a profile")
+    module = REPOSITORY / "target/release/libmod_oxwsgi.so"
+    add(
+        "--module",
+        type=Path,
+        default=module,
+        help="ours; the runtime lies beside it (default: %(default)s)",
+    )
+    add(
+        "--python",
+        type=Path,
+        default=Path("/usr/bin/python3"),
+        help="of all contenders (default: %(default)s)",
+    )
+    add("--cache", type=Path, default=default_cache(), help="what is built once (default: %(default)s)")
+    markdown = REPOSITORY / "target/bench/performance.md"
+    add("--markdown", type=Path, default=markdown, help="where the tables go, too (default: %(default)s)")
+    return parser.parse_args()
+
+
+def plan(options: argparse.Namespace, kit: Kit) -> figures.Plan:
+    quick = options.quick
+    minutes = options.minutes or (60 if options.command == "growth" else 5 if quick else 24)
+    return figures.Plan(
+        kit=kit,
+        contenders=options.contender or (MAIN if quick else list(CONTENDERS)),
+        workloads=options.workload or list(WORKLOADS),
+        turn_contenders=options.contender or MAIN,
+        turn_workloads=options.workload or (QUICK_TURNS if quick else list(WORKLOADS)),
+        rounds=options.rounds or (3 if quick else 7),
+        seconds=options.seconds or (0.7 if quick else 1.5),
+        runs=1 if quick else 2,
+        jobs=min(2, os.cpu_count() or 1),
+        until=STARTED + 60 * minutes - MARGIN_SECONDS,
+    )
+
+
+def print_tables(options: argparse.Namespace, kit: Kit) -> int:
+    todo = plan(options, kit)
+    measures = [figures.FIGURES[figure] for figure in options.figure or figures.FIGURES]
+    if options.command == "growth":
+        todo.contenders = options.contender or [REFERENCE, OURS]
+        todo.workloads = options.workload or ["hello"]
+        measures = [partial(figures.measure_growth, counts=tuple(options.requests))]
+    tables = []
+    for measure in measures:
+        for table in measure(todo):
+            print(f"\n{table.text()}", flush=True)
+            tables.append(table)
+    head = report.machine(kit)
+    print(f"\n{head}")
+    report.save(options.markdown, head, tables)
+    print(f"As Markdown: {options.markdown}")
+    if todo.is_late():
+        print("Time was up: what has a - was not measured, or has fewer rounds (see --minutes).")
+    for failure in todo.failures:
+        print(f"\nFAILED {failure}")
+    return 1 if todo.failures else 0
+
+
+def print_profile(options: argparse.Namespace, kit: Kit) -> int:
+    for workload in options.workload or ["hello"]:
+        for name in options.contender or [OURS]:
+            found = instructions.profile(Contender(name, kit), WORKLOADS[workload])
+            print(f"\n{workload}, {name}: {found.total:,.0f} instructions per request, of {found.requests}")
+            lists = {
+                "By shared object": found.objects,
+                "Exclusive": found.exclusive[: options.lines],
+                "Inclusive (a function that calls itself counts more than once)": found.inclusive[
+                    : options.lines
+                ],
+            }
+            for title, entries in lists.items():
+                print(f"\n{title}")
+                for count, what in entries:
+                    print(f"{count:>12,.0f}  {count / found.total:>6.1%}  {what[:140]}")
+    return 0
+
+
+def main() -> int:
+    options = arguments()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    kit = Kit(options.cache, options.module.resolve(), options.python)
+    try:
+        kit.prepare()
+        chosen = options.contender or CONTENDERS
+        if any(name.startswith(OURS) for name in chosen):
+            kit.ours()
+        return print_profile(options, kit) if options.command == "profile" else print_tables(options, kit)
+    except (Missing, Wrong) as error:
+        print(f"bench: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 130
+    finally:
+        kit.close()
+
+
+STARTED = time.monotonic()
+
+if __name__ == "__main__":
+    sys.exit(main())

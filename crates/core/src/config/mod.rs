@@ -1,0 +1,26 @@
+//! The directives and what they set. Knows no server: setters work on words, so that all of it is tested alone.
+//!
+//! [`directive`] is the one table that command arrays, documentation and tests come from. A directive sets a field of
+//! the block it belongs to: [`DirectorySettings`] (what a request asks for; merged from server to directory),
+//! [`ServerSettings`] (of a virtual host) or [`ProcessSettings`] (of all). Fields are `Option` until
+//! [`DirectorySettings::resolve`] and [`ProcessSettings::resolve`] apply the defaults.
+
+#![forbid(unsafe_code)]
+
+mod alias;
+pub mod directive;
+mod directory;
+mod document;
+mod error;
+mod options;
+mod process;
+mod server;
+mod value;
+
+pub use alias::{Groups, Mapped, Regex, ScriptAlias};
+pub use directory::{DirectorySettings, HandlerScript, MapHeadToGet, RequestSettings, Route};
+pub use document::markdown;
+pub use error::{ConfigError, DirectiveError};
+pub use options::ScriptOptions;
+pub use process::{ImportScript, ProcessSettings, PythonSettings};
+pub use server::ServerSettings;

@@ -1,0 +1,58 @@
+//! Facts about a file descriptor that somebody else owns.
+
+#![allow(unsafe_code, reason = "system calls on a descriptor number")]
+
+use std::io;
+use std::mem::MaybeUninit;
+
+/// Size in bytes of the regular file behind `descriptor`; none when it is not a regular file (a pipe, a socket).
+pub fn regular_size(descriptor: i32) -> io::Result<Option<u64>> {
+    let mut status = MaybeUninit::<libc::stat>::uninit();
+    // SAFETY: the kernel checks the number and writes one `stat`.
+    if unsafe { libc::fstat(descriptor, status.as_mut_ptr()) } != 0 {
+        return Err(io::Error::last_os_error());
+    }
+    // SAFETY: written by the call above, which succeeded.
+    let status = unsafe { status.assume_init() };
+    Ok((status.st_mode & libc::S_IFMT == libc::S_IFREG).then_some(status.st_size.unsigned_abs()))
+}
+
+/// The file position, in bytes.
+pub fn position(descriptor: i32) -> io::Result<i64> {
+    seek(descriptor, 0, libc::SEEK_CUR)
+}
+
+/// Sets the file position, in bytes from the start.
+pub fn set_position(descriptor: i32, position: i64) -> io::Result<()> {
+    seek(descriptor, position, libc::SEEK_SET).map(drop)
+}
+
+fn seek(descriptor: i32, offset: i64, from: i32) -> io::Result<i64> {
+    // SAFETY: plain numbers, which the kernel checks.
+    let position = unsafe { libc::lseek(descriptor, offset, from) };
+    if position < 0 { Err(io::Error::last_os_error()) } else { Ok(position) }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::File;
+    use std::os::fd::AsRawFd;
+
+    use super::*;
+
+    #[test]
+    fn tells_a_file_from_a_pipe() {
+        let file = File::open("/proc/self/exe").expect("every process has an executable");
+        assert_eq!(regular_size(file.as_raw_fd()).unwrap(), Some(file.metadata().unwrap().len()));
+        let (reader, _writer) = io::pipe().expect("a pipe");
+        assert_eq!(regular_size(reader.as_raw_fd()).unwrap(), None);
+        assert!(regular_size(-1).is_err());
+    }
+
+    #[test]
+    fn the_position_can_be_put_back() {
+        let file = File::open("/proc/self/exe").expect("every process has an executable");
+        set_position(file.as_raw_fd(), 7).unwrap();
+        assert_eq!(position(file.as_raw_fd()).unwrap(), 7);
+    }
+}

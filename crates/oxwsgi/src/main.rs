@@ -1,0 +1,28 @@
+//! The `oxwsgi` command.
+//!
+//! [`cli`] says what it understands; [`serve`] runs an application behind a private httpd; [`problem`] is what the
+//! user reads when something is wrong. Exit status: 0 when asked to stop, 1 for a problem, 2 for wrong usage.
+
+mod cli;
+mod problem;
+mod serve;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use crate::cli::{Cli, Command};
+
+fn main() -> ExitCode {
+    let Cli { command } = Cli::parse();
+    let result = match command {
+        Command::Serve(options) => serve::run(&options),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(problem) => {
+            problem.print();
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,447 @@
+//! Writes the httpd configuration: the one that is run, and the one that `--show-config` prints.
+//!
+//! Both come from here, line by line with the reason for each, so that what a person moves to their own server is what
+//! was tried. Takes everything as given; looks at nothing.
+
+#![forbid(unsafe_code)]
+
+use std::fmt::Write as _;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use crate::problem::Problem;
+use crate::serve::httpd::Mpm;
+use crate::serve::log_view::{ACCESS_FORMAT, ERROR_FORMAT};
+
+/// How many server processes may exist beside the current one: those of earlier reloads that still finish requests.
+const GENERATIONS: u16 = 16;
+
+/// For a system without a file of MIME types: what a web page is made of.
+const MIME_TYPES: &str = "\
+TypesConfig /dev/null
+AddType text/html .html .htm
+AddType text/css .css
+AddType text/javascript .js .mjs
+AddType text/plain .txt
+AddType application/json .json .map
+AddType image/svg+xml .svg
+AddType image/png .png
+AddType image/jpeg .jpg .jpeg
+AddType image/gif .gif
+AddType image/webp .webp
+AddType image/vnd.microsoft.icon .ico
+AddType font/woff2 .woff2
+AddType application/wasm .wasm
+AddType application/pdf .pdf
+";
+
+/// Everything the configuration says.
+#[derive(Debug)]
+pub struct Configuration {
+    /// What it is written for.
+    pub purpose: Purpose,
+    /// httpd's modules to load, by name without `_module`, and where they are.
+    pub modules: Vec<(String, PathBuf)>,
+    /// The processing model.
+    pub mpm: Mpm,
+    /// User and group of the children, when httpd starts as root.
+    pub account: Option<(String, String)>,
+    /// Where to listen.
+    pub listen: Vec<SocketAddr>,
+    /// Directory of httpd's runtime files.
+    pub runtime: PathBuf,
+    /// The Apache module.
+    pub module: PathBuf,
+    /// `sys.prefix` of the application's Python.
+    pub python_home: PathBuf,
+    /// Requests at once.
+    pub threads: u16,
+    /// The script httpd loads.
+    pub script: PathBuf,
+    /// The name of its callable.
+    pub callable: String,
+    /// What to put on `sys.path`; nothing when the script does that itself.
+    pub python_path: Option<PathBuf>,
+    /// URL path of the application.
+    pub mount: String,
+    /// The file that maps endings to MIME types, when static files are served and there is one.
+    pub mime_types: Option<PathBuf>,
+    /// URL paths of static files, and the files' absolute paths.
+    pub statics: Vec<(String, PathBuf)>,
+}
+
+/// What a configuration is written for.
+#[derive(Clone, Debug)]
+pub enum Purpose {
+    /// To run now: logs in our own form, and a script that reports whether the application was imported.
+    Run {
+        /// That script.
+        report: PathBuf,
+    },
+    /// To be read, and moved to the reader's own server: says so in its head.
+    Show {
+        /// Lines to put there, such as a script that has to be saved.
+        notes: Vec<String>,
+    },
+}
+
+impl Configuration {
+    /// The text of the file.
+    ///
+    /// # Errors
+    /// A path cannot be written in an httpd configuration.
+    pub fn text(&self) -> Result<String, Problem> {
+        let mut out = String::new();
+        self.head(&mut out);
+        self.server(&mut out)?;
+        self.application(&mut out)?;
+        self.static_files(&mut out)?;
+        Ok(out)
+    }
+
+    fn head(&self, out: &mut String) {
+        let Purpose::Show { notes } = &self.purpose else { return };
+        out.push_str(
+            "# Apache httpd configuration of `oxwsgi serve`.\n\
+             #\n\
+             # Part 1 starts a server; an installed httpd has its own lines for all of it. To move the application there,\n\
+             # copy part 2 into its configuration, inside a <VirtualHost> where it says so.\n",
+        );
+        for note in notes {
+            let _ = writeln!(out, "{}", format!("# {note}").trim_end());
+        }
+        out.push('\n');
+    }
+
+    fn server(&self, out: &mut String) -> Result<(), Problem> {
+        let runtime = quoted(&self.runtime)?;
+        out.push_str("### Part 1: the server\n\n");
+        let _ = writeln!(
+            out,
+            "# Files httpd keeps while it runs.\nServerRoot {runtime}\nDefaultRuntimeDir {runtime}"
+        );
+        let _ = writeln!(out, "PidFile {}", quoted(&self.runtime.join("oxwsgi-httpd.pid"))?);
+        let _ = writeln!(
+            out,
+            "Mutex {} default\n",
+            quoted(&PathBuf::from(format!("file:{}", plain(&self.runtime)?)))?
+        );
+        for (name, file) in &self.modules {
+            let _ = writeln!(out, "LoadModule {name}_module {}", quoted(file)?);
+        }
+        out.push('\n');
+        for address in &self.listen {
+            let _ = writeln!(out, "Listen {address}");
+        }
+        if let Some(address) = self.listen.first() {
+            let _ = writeln!(out, "ServerName {address}");
+        }
+        if let Some((user, group)) = &self.account {
+            let _ = writeln!(
+                out,
+                "\n# Who runs the application when httpd starts as root.\nUser {user}\nGroup {group}"
+            );
+        }
+        out.push('\n');
+        self.processes(out);
+        self.logs(out);
+        let _ = writeln!(out, "# Nothing is served but what part 2 names.");
+        if matches!(self.purpose, Purpose::Run { .. }) {
+            let empty = self.runtime.join("htdocs");
+            let _ = writeln!(out, "DocumentRoot {}", quoted(&empty)?);
+        }
+        out.push_str("<Directory \"/\">\n    AllowOverride None\n    Require all denied\n</Directory>\n");
+        if matches!(self.purpose, Purpose::Run { .. }) {
+            // Empty: what is not there is "not found", and not "forbidden".
+            let [open, close] = section("Directory", &self.runtime.join("htdocs"))?;
+            let _ = writeln!(out, "{open}\n    Require all granted\n{close}");
+        }
+        out.push('\n');
+        Ok(())
+    }
+
+    /// The server's processes. The application runs inside them, so their threads are its threads.
+    fn processes(&self, out: &mut String) {
+        let threads = self.threads;
+        let _ = writeln!(out, "# One process works on {threads} requests at once.");
+        if self.mpm == Mpm::Prefork {
+            let _ = writeln!(
+                out,
+                "StartServers 1\nMinSpareServers 1\nMaxSpareServers {threads}\nServerLimit {threads}\n\
+                 MaxRequestWorkers {threads}\n"
+            );
+            return;
+        }
+        let _ = writeln!(
+            out,
+            "StartServers 1\nServerLimit {GENERATIONS}\nThreadLimit {threads}\nThreadsPerChild {threads}\n\
+             MaxRequestWorkers {threads}\nMinSpareThreads 1\nMaxSpareThreads {threads}\n"
+        );
+    }
+
+    fn logs(&self, out: &mut String) {
+        match self.purpose {
+            Purpose::Run { .. } => {
+                let _ = writeln!(
+                    out,
+                    "# The command reads both and writes them to the terminal.\n\
+                     ErrorLog /dev/stderr\nErrorLogFormat \"{ERROR_FORMAT}\"\nLogLevel notice\n\
+                     LogFormat \"{ACCESS_FORMAT}\" oxwsgi\nCustomLog /dev/stdout oxwsgi\n"
+                );
+            }
+            Purpose::Show { .. } => out.push_str(
+                "ErrorLog /dev/stderr\nLogLevel warn\n\
+                 LogFormat \"%h %l %u %t \\\"%r\\\" %>s %b \\\"%{Referer}i\\\" \\\"%{User-Agent}i\\\"\" combined\n\
+                 CustomLog /dev/stdout combined\n\n",
+            ),
+        }
+    }
+
+    fn application(&self, out: &mut String) -> Result<(), Problem> {
+        out.push_str("### Part 2: the application\n\n");
+        let _ = writeln!(out, "# For the whole server: these lines stand outside any <VirtualHost>.");
+        let _ = writeln!(out, "LoadModule wsgi_module {}", quoted(&self.module)?);
+        let _ = writeln!(out, "\n# The Python to run: a virtual environment or an installation's prefix.");
+        let _ = writeln!(out, "WSGIPythonHome {}", quoted(&self.python_home)?);
+        if let Some(path) = &self.python_path {
+            let _ = writeln!(
+                out,
+                "\n# Where the application's imports start.\nWSGIPythonPath {}",
+                quoted_entry(path)?
+            );
+        }
+        let (mount, script) = (&self.mount, quoted(&self.script)?);
+        let _ = writeln!(out, "\n# For one site: these lines stand inside its <VirtualHost>, if it has one.");
+        let _ = writeln!(out, "WSGIScriptAlias \"{mount}\" {script}");
+        if self.callable != "application" {
+            let _ = writeln!(out, "WSGICallableObject {}", self.callable);
+        }
+        self.placement(out, &script)?;
+        out.push_str(
+            "\n# The application does its own authentication and may be sent chunked requests.\n\
+             WSGIPassAuthorization On\nWSGIChunkedRequest On\n\
+             \n# A changed script counts after a restart only, as the modules it imports do.\nWSGIScriptReloading Off\n\n",
+        );
+        out.push_str("# httpd serves a file only where access is granted.\n");
+        access_to_file(out, &self.script)?;
+        out.push('\n');
+        Ok(())
+    }
+
+    /// Where the application runs: the only place that says so.
+    fn placement(&self, out: &mut String, script: &str) -> Result<(), Problem> {
+        out.push_str(
+            "\n# It runs in httpd's own processes, in Python's main interpreter, which every extension module supports,\n\
+             # and is imported when a process starts, not with the first request.\n\
+             WSGIApplicationGroup %{GLOBAL}\n",
+        );
+        let groups = "process-group=%{GLOBAL} application-group=%{GLOBAL}";
+        let _ = writeln!(out, "WSGIImportScript {script} {groups}");
+        if let Purpose::Run { report } = &self.purpose {
+            let _ = writeln!(out, "\n# Loaded after it: tells the command how the import went.");
+            let _ = writeln!(out, "WSGIImportScript {} {groups}", quoted(report)?);
+        }
+        Ok(())
+    }
+
+    fn static_files(&self, out: &mut String) -> Result<(), Problem> {
+        if self.statics.is_empty() {
+            return Ok(());
+        }
+        out.push_str("# Files that httpd serves itself; a URL here comes before the application's.\n");
+        match &self.mime_types {
+            Some(file) => {
+                let _ = writeln!(out, "TypesConfig {}", quoted(file)?);
+            }
+            None => out.push_str(MIME_TYPES),
+        }
+        for (url, path) in &self.statics {
+            let _ = writeln!(out, "Alias \"{url}\" {}", quoted(path)?);
+            if path.is_file() {
+                access_to_file(out, path)?;
+            } else {
+                let [open, close] = section("Directory", path)?;
+                let _ =
+                    writeln!(out, "{open}\n    DirectoryIndex index.html\n    Require all granted\n{close}");
+            }
+        }
+        out.push('\n');
+        Ok(())
+    }
+}
+
+fn access_to_file(out: &mut String, file: &Path) -> Result<(), Problem> {
+    let [open_directory, close_directory] = section("Directory", file.parent().unwrap_or(Path::new("/")))?;
+    let [open_file, close_file] = section("Files", Path::new(file.file_name().unwrap_or_default()))?;
+    let _ = writeln!(
+        out,
+        "{open_directory}\n    {open_file}\n        Require all granted\n    {close_file}\n{close_directory}"
+    );
+    Ok(())
+}
+
+/// The lines around a section for one directory or file. httpd takes `*`, `?` and `[` in them for wildcards; a path that
+/// has them needs a regular expression, in which they can be escaped.
+fn section(kind: &str, path: &Path) -> Result<[String; 2], Problem> {
+    let text = plain(path)?;
+    if !text.contains(['*', '?', '[', ']']) {
+        return Ok([format!("<{kind} {}>", quoted(path)?), format!("</{kind}>")]);
+    }
+    let mut pattern = String::from("^");
+    for c in text.chars() {
+        if c.is_ascii_punctuation() && c != '/' {
+            pattern.push('\\');
+        }
+        pattern.push(c);
+    }
+    pattern.push_str("(?:/|$)");
+    Ok([format!("<{kind}Match {}>", quoted(Path::new(&pattern))?), format!("</{kind}Match>")])
+}
+
+/// A path as an argument of a directive.
+fn quoted(path: &Path) -> Result<String, Problem> {
+    Ok(format!("\"{}\"", plain(path)?.replace('\\', "\\\\").replace('"', "\\\"")))
+}
+
+/// A path in a list that colons separate.
+fn quoted_entry(path: &Path) -> Result<String, Problem> {
+    if plain(path)?.contains(':') {
+        return Err(Problem::new(format!("{} has a colon in its name", path.display()))
+            .detail("WSGIPythonPath separates directories by colons.")
+            .cure("rename the directory"));
+    }
+    quoted(path)
+}
+
+fn plain(path: &Path) -> Result<&str, Problem> {
+    let unusable = |why: &str| {
+        Problem::new(format!("{} cannot be written in an httpd configuration: {why}", path.display()))
+            .cure("rename it")
+    };
+    let text = path.to_str().ok_or_else(|| unusable("its name is not UTF-8"))?;
+    if text.chars().any(char::is_control) {
+        return Err(unusable("its name has control characters"));
+    }
+    if text.contains("${") {
+        return Err(unusable("httpd replaces ${...}"));
+    }
+    Ok(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sample(purpose: Purpose) -> Configuration {
+        Configuration {
+            purpose,
+            modules: vec![("mpm_event".to_owned(), PathBuf::from("/m/mod_mpm_event.so"))],
+            mpm: Mpm::Event,
+            account: Some(("www-data".to_owned(), "www-data".to_owned())),
+            listen: vec![SocketAddr::from(([127, 0, 0, 1], 8000))],
+            runtime: PathBuf::from("/tmp/run"),
+            module: PathBuf::from("/m/mod_oxwsgi.so"),
+            python_home: PathBuf::from("/srv/venv"),
+            threads: 4,
+            script: PathBuf::from("/srv/shop/app.py"),
+            callable: "app".to_owned(),
+            python_path: Some(PathBuf::from("/srv/shop")),
+            mount: "/".to_owned(),
+            mime_types: Some(PathBuf::from("/etc/mime.types")),
+            statics: vec![("/static".to_owned(), PathBuf::from("/srv/shop/a[1]"))],
+        }
+    }
+
+    fn directives(configuration: &Configuration) -> Vec<String> {
+        let text = configuration.text().expect("a configuration");
+        let lines = text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'));
+        lines.map(str::to_owned).collect()
+    }
+
+    #[test]
+    fn the_whole_of_a_run() {
+        let run = sample(Purpose::Run { report: PathBuf::from("/tmp/run/report.py") });
+        let expected = format!(
+            r#"ServerRoot "/tmp/run"
+DefaultRuntimeDir "/tmp/run"
+PidFile "/tmp/run/oxwsgi-httpd.pid"
+Mutex "file:/tmp/run" default
+LoadModule mpm_event_module "/m/mod_mpm_event.so"
+Listen 127.0.0.1:8000
+ServerName 127.0.0.1:8000
+User www-data
+Group www-data
+StartServers 1
+ServerLimit 16
+ThreadLimit 4
+ThreadsPerChild 4
+MaxRequestWorkers 4
+MinSpareThreads 1
+MaxSpareThreads 4
+ErrorLog /dev/stderr
+ErrorLogFormat "{ERROR_FORMAT}"
+LogLevel notice
+LogFormat "{ACCESS_FORMAT}" oxwsgi
+CustomLog /dev/stdout oxwsgi
+DocumentRoot "/tmp/run/htdocs"
+<Directory "/">
+AllowOverride None
+Require all denied
+</Directory>
+<Directory "/tmp/run/htdocs">
+Require all granted
+</Directory>
+LoadModule wsgi_module "/m/mod_oxwsgi.so"
+WSGIPythonHome "/srv/venv"
+WSGIPythonPath "/srv/shop"
+WSGIScriptAlias "/" "/srv/shop/app.py"
+WSGICallableObject app
+WSGIApplicationGroup %{{GLOBAL}}
+WSGIImportScript "/srv/shop/app.py" process-group=%{{GLOBAL}} application-group=%{{GLOBAL}}
+WSGIImportScript "/tmp/run/report.py" process-group=%{{GLOBAL}} application-group=%{{GLOBAL}}
+WSGIPassAuthorization On
+WSGIChunkedRequest On
+WSGIScriptReloading Off
+<Directory "/srv/shop">
+<Files "app.py">
+Require all granted
+</Files>
+</Directory>
+TypesConfig "/etc/mime.types"
+Alias "/static" "/srv/shop/a[1]"
+<DirectoryMatch "^/srv/shop/a\\[1\\](?:/|$)">
+DirectoryIndex index.html
+Require all granted
+</DirectoryMatch>"#
+        );
+        assert_eq!(directives(&run), expected.lines().map(str::to_owned).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn what_is_shown_has_nothing_of_this_run() {
+        let shown = sample(Purpose::Show { notes: vec!["Save the script.".to_owned()] });
+        let text = shown.text().expect("a configuration");
+        assert!(text.contains("# Save the script.\n"), "{text}");
+        assert!(!text.contains("oxwsgi-error"), "{text}");
+        assert!(!text.contains("report"), "{text}");
+        assert_eq!(text.matches("WSGIImportScript").count(), 1);
+    }
+
+    #[test]
+    fn prefork_counts_processes() {
+        let mut run = sample(Purpose::Show { notes: Vec::new() });
+        run.mpm = Mpm::Prefork;
+        let lines = directives(&run);
+        assert!(lines.contains(&"MaxRequestWorkers 4".to_owned()), "{lines:?}");
+        assert!(!lines.iter().any(|line| line.starts_with("ThreadsPerChild")), "{lines:?}");
+    }
+
+    #[test]
+    fn paths_are_quoted_or_refused() {
+        assert_eq!(quoted(Path::new("/a \"b\"\\c")), Ok("\"/a \\\"b\\\"\\\\c\"".to_owned()));
+        for path in ["/a\nLoadModule x", "/a/${PATH}"] {
+            assert!(quoted(Path::new(path)).is_err(), "{path:?} was accepted");
+        }
+        assert!(quoted_entry(Path::new("/a:b")).is_err());
+    }
+}

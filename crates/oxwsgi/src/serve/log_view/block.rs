@@ -1,0 +1,247 @@
+//! Lines of the error log that belong together, and the order of both logs. Threads of a server write at the same time;
+//! the lines of one traceback are shown without another's in between.
+
+#![forbid(unsafe_code)]
+
+use std::collections::VecDeque;
+use std::time::{Duration, Instant};
+
+use crate::serve::log_view::line::{AccessLine, ErrorLine};
+
+/// How long after its last line a traceback counts as complete. It is logged at once; what comes later is new.
+const QUIET: Duration = Duration::from_millis(40);
+
+/// How long a traceback is kept back at most, when its thread goes on printing.
+const PATIENCE: Duration = Duration::from_millis(400);
+
+const TRACEBACK: &str = "Traceback (most recent call last):";
+
+/// Lines one thread wrote at once.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Block {
+    /// The first line, with all that is known about it.
+    pub first: ErrorLine,
+    /// The messages of the others.
+    pub more: Vec<String>,
+}
+
+impl Block {
+    /// All messages, in order.
+    pub fn messages(&self) -> impl Iterator<Item = &str> {
+        std::iter::once(self.first.message.as_str()).chain(self.more.iter().map(String::as_str))
+    }
+
+    /// The exception at the end of a traceback: `ValueError: no`.
+    pub fn exception(&self) -> Option<&str> {
+        let mut inside = false;
+        let mut exception = None;
+        for message in self.messages() {
+            if message.starts_with(TRACEBACK) {
+                (inside, exception) = (true, None);
+            } else if inside
+                && exception.is_none()
+                && !message.starts_with([' ', '\t'])
+                && !message.is_empty()
+            {
+                exception = Some(message);
+            }
+        }
+        exception
+    }
+
+    /// Whether a traceback may follow or go on. Other output is never kept back.
+    fn is_open(&self) -> bool {
+        self.first.module == "wsgi" && (!self.first.is_output() || self.first.message.starts_with(TRACEBACK))
+    }
+
+    fn continues_with(&self, line: &ErrorLine) -> bool {
+        self.is_open() && line.is_output() && self.first.client == line.client
+    }
+}
+
+/// Something to show.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Piece {
+    /// Of the error log.
+    Block(Block),
+    /// Of the access log.
+    Request(AccessLine),
+}
+
+impl Piece {
+    fn is_open(&self) -> bool {
+        matches!(self, Self::Block(block) if block.is_open())
+    }
+}
+
+/// Keeps both logs in order, and collects the lines of the error log into blocks.
+#[derive(Debug, Default)]
+pub struct Blocks {
+    waiting: VecDeque<Waiting>,
+}
+
+#[derive(Debug)]
+struct Waiting {
+    piece: Piece,
+    since: Instant,
+    last: Instant,
+}
+
+impl Waiting {
+    fn due(&self) -> Instant {
+        if self.piece.is_open() { (self.last + QUIET).min(self.since + PATIENCE) } else { self.since }
+    }
+}
+
+impl Blocks {
+    /// Adds a line that came at `now`.
+    pub fn add(&mut self, line: ErrorLine, now: Instant) {
+        // The last block of that writer: an earlier one of it is complete.
+        let current = self.waiting.iter_mut().rev().find_map(|waiting| match &mut waiting.piece {
+            Piece::Block(block) if block.first.pid == line.pid && block.first.thread == line.thread => {
+                let is_late = now >= (waiting.last + QUIET).min(waiting.since + PATIENCE);
+                Some((block, &mut waiting.last, is_late))
+            }
+            _ => None,
+        });
+        match current {
+            Some((block, last, false)) if block.continues_with(&line) => {
+                block.more.push(line.message);
+                *last = now;
+            }
+            _ => self.push(Piece::Block(Block { first: line, more: Vec::new() }), now),
+        }
+    }
+
+    /// Adds a request that was logged at `now`. Its traceback came before it, and is shown before it.
+    pub fn add_request(&mut self, line: AccessLine, now: Instant) {
+        self.push(Piece::Request(line), now);
+    }
+
+    fn push(&mut self, piece: Piece, now: Instant) {
+        self.waiting.push_back(Waiting { piece, since: now, last: now });
+    }
+
+    /// What is complete at `now`, oldest first.
+    pub fn complete(&mut self, now: Instant) -> Vec<Piece> {
+        let mut done = Vec::new();
+        while self.waiting.front().is_some_and(|waiting| waiting.due() <= now) {
+            done.extend(self.waiting.pop_front().map(|waiting| waiting.piece));
+        }
+        done
+    }
+
+    /// All of it: nothing more will come.
+    pub fn rest(&mut self) -> Vec<Piece> {
+        self.waiting.drain(..).map(|waiting| waiting.piece).collect()
+    }
+
+    /// When the oldest block will be complete.
+    pub fn due(&self) -> Option<Instant> {
+        self.waiting.front().map(Waiting::due)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn blocks_of(pieces: Vec<Piece>) -> Vec<Block> {
+        let block = |piece| match piece {
+            Piece::Block(block) => Some(block),
+            Piece::Request(_) => None,
+        };
+        pieces.into_iter().filter_map(block).collect()
+    }
+
+    fn line(thread: &str, message: &str) -> ErrorLine {
+        let line = format!("oxwsgi-error\t2026-11-21 09:09:20\terror\twsgi\t1\t{thread}\t-\t-\t{message}");
+        ErrorLine::parse(&line).expect("an error line")
+    }
+
+    #[test]
+    fn two_tracebacks_at_once_are_kept_apart() {
+        let (mut blocks, now) = (Blocks::default(), Instant::now());
+        for (thread, message) in [
+            ("a", "WSGI0174: ValueError exception raised"),
+            ("b", "WSGI0174: KeyError exception raised"),
+            ("a", TRACEBACK),
+            ("b", TRACEBACK),
+            ("b", "  File \"b.py\", line 1, in application"),
+            ("a", "  File \"a.py\", line 1, in application"),
+            ("a", "ValueError: first"),
+            ("a", "second line"),
+            ("b", "KeyError: 'b'"),
+        ] {
+            blocks.add(line(thread, message), now);
+        }
+        assert_eq!(blocks.complete(now), []);
+        let done = blocks_of(blocks.complete(now + PATIENCE));
+        assert_eq!(done.len(), 2);
+        assert_eq!(done[0].more.len(), 4);
+        assert_eq!(done[0].exception(), Some("ValueError: first"));
+        assert_eq!(done[1].exception(), Some("KeyError: 'b'"));
+        assert_eq!(done[1].first.number.as_deref(), Some("WSGI0174"));
+    }
+
+    #[test]
+    fn of_chained_exceptions_the_last_counts() {
+        let mut blocks = Blocks::default();
+        for message in [
+            TRACEBACK,
+            "  File \"a.py\"",
+            "KeyError: 1",
+            "",
+            "During handling of the above exception, another exception occurred:",
+            "",
+            TRACEBACK,
+            "  File \"a.py\"",
+            "ImportError: no",
+        ] {
+            blocks.add(line("a", message), Instant::now());
+        }
+        assert_eq!(blocks_of(blocks.rest())[0].exception(), Some("ImportError: no"));
+    }
+
+    #[test]
+    fn a_new_message_is_a_new_block() {
+        let (mut blocks, now) = (Blocks::default(), Instant::now());
+        blocks.add(line("a", "WSGI0174: one"), now);
+        blocks.add(line("a", "WSGI0174: two"), now);
+        blocks.add(line("a", "much later"), now + 2 * QUIET);
+        assert_eq!(blocks.rest().len(), 3);
+    }
+
+    #[test]
+    fn a_request_follows_its_traceback() {
+        let (mut blocks, now) = (Blocks::default(), Instant::now());
+        let request = "oxwsgi-access\t09:09:22\t::1\t500\t12\t1263\tGET / HTTP/1.1\tcurl";
+        blocks.add(line("a", TRACEBACK), now);
+        blocks.add_request(AccessLine::parse(request).expect("an access line"), now);
+        blocks.add(line("a", "ValueError: no"), now);
+        assert_eq!(blocks.complete(now), []);
+        let done = blocks.complete(now + QUIET);
+        assert!(matches!(done.as_slice(), [Piece::Block(block), Piece::Request(_)] if block.more.len() == 1));
+    }
+
+    #[test]
+    fn plain_output_is_never_kept_back() {
+        let (mut blocks, now) = (Blocks::default(), Instant::now());
+        blocks.add(line("a", "one"), now);
+        blocks.add(line("a", "two"), now);
+        assert_eq!(blocks.complete(now).len(), 2);
+    }
+
+    #[test]
+    fn a_thread_that_goes_on_printing_keeps_nothing_back_for_long() {
+        let (mut blocks, mut now) = (Blocks::default(), Instant::now());
+        let start = now;
+        blocks.add(line("a", TRACEBACK), now);
+        while now < start + PATIENCE {
+            blocks.add(line("a", "  more"), now);
+            assert_eq!(blocks.complete(now), []);
+            now += QUIET / 2;
+        }
+        assert_eq!(blocks.complete(now).len(), 1);
+    }
+}

@@ -1,0 +1,297 @@
+//! `oxwsgi serve`: an application behind a private httpd, from one command.
+//!
+//! In the order of a run: [`target`] and [`project`] find what to serve; [`httpd`], [`library`] and [`python`] find what
+//! it takes; [`account`] and [`access`] make sure that the user who runs it can read it; [`address`] that it can listen.
+//! [`configuration`] writes what httpd reads, into a [`private`] directory; [`server`] is the httpd process;
+//! [`session`] follows it to its end with what [`events`], [`report`], [`reload`] and [`log_view`] tell.
+//!
+//! Root never executes anything a site owns: not here, and not in httpd.
+
+mod access;
+mod account;
+mod address;
+mod before_exec;
+mod configuration;
+mod events;
+mod httpd;
+mod library;
+mod log_view;
+mod private;
+mod project;
+mod python;
+mod reload;
+mod report;
+mod server;
+mod session;
+mod target;
+mod terminal;
+
+use std::env;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use crate::cli::{ServeOptions, StaticRoute};
+use crate::problem::Problem;
+use crate::serve::access::{Mode, Need};
+use crate::serve::account::Account;
+use crate::serve::address::Listen;
+use crate::serve::configuration::{Configuration, Purpose};
+use crate::serve::events::{Event, Events};
+use crate::serve::httpd::Httpd;
+use crate::serve::library::Library;
+use crate::serve::private::Private;
+use crate::serve::python::Python;
+use crate::serve::reload::Watcher;
+use crate::serve::report::Shown;
+use crate::serve::server::Server;
+use crate::serve::session::Session;
+use crate::serve::target::{Source, Target};
+
+/// Runs the application until it is stopped, or prints its configuration.
+///
+/// # Errors
+/// Something is missing, closed, busy or broken; each says what to do.
+pub fn run(options: &ServeOptions) -> Result<(), Problem> {
+    let found = Found::look(options)?;
+    if options.show_config { found.show(options) } else { found.serve(options) }
+}
+
+/// Everything a run needs, found and checked.
+struct Found {
+    target: Target,
+    statics: Vec<(String, PathBuf)>,
+    httpd: Httpd,
+    library: Library,
+    account: Option<Account>,
+    python: Python,
+}
+
+impl Found {
+    fn look(options: &ServeOptions) -> Result<Self, Problem> {
+        let target = Target::find(&options.target)?;
+        let statics = statics(options)?;
+        let httpd = Httpd::find(options.httpd.as_deref())?;
+        let library = Library::find(options.module.as_deref(), httpd.modules())?;
+        let account = Account::serving(options.user.as_deref())?;
+
+        let active = env::var_os("VIRTUAL_ENV").filter(|value| !value.is_empty()).map(PathBuf::from);
+        let path = env::var_os("PATH").unwrap_or_default();
+        let program = python::locate(options.python.as_deref(), active.as_deref(), &path)?;
+        let mut needs = vec![python::program_need(&program)];
+        needs.extend(needs_of(&target));
+        access::check(account.as_ref(), &needs)?;
+        let script = match &target.source {
+            Source::Script { path, .. } => Some(path.as_path()),
+            Source::Import(_) => None,
+        };
+        let python = Python::ask(&program, account.as_ref(), script)?;
+        python.check_home()?;
+        let mut needs = python.needs();
+        needs.extend(library.needs());
+        needs.extend(statics.iter().map(|(_, path)| Need {
+            what: "served by --static",
+            path: path.clone(),
+            mode: if path.is_dir() { Mode::List } else { Mode::Read },
+        }));
+        access::check(account.as_ref(), &needs)?;
+        Ok(Self { target, statics, httpd, library, account, python })
+    }
+
+    /// The name of the callable in the script that httpd loads.
+    fn callable(&self) -> String {
+        match &self.target.source {
+            Source::Script { callable: Some(name), .. } => name.clone(),
+            Source::Script { callable: None, .. } => self.python.usual_callable().to_owned(),
+            Source::Import(_) => "application".to_owned(),
+        }
+    }
+
+    fn configuration(
+        &self,
+        options: &ServeOptions,
+        purpose: Purpose,
+        listen: &Listen,
+        script: PathBuf,
+        runtime: PathBuf,
+    ) -> Result<Configuration, Problem> {
+        let mpm = self.httpd.mpm()?;
+        let mut names = vec![format!("mpm_{}", mpm.name())];
+        names.extend(["unixd", "authz_core", "log_config"].map(str::to_owned));
+        if !self.statics.is_empty() {
+            names.extend(["mime", "dir", "alias"].map(str::to_owned));
+        }
+        let mut modules = Vec::new();
+        for name in names {
+            if let Some(file) = self.httpd.module(&name)? {
+                modules.push((name, file));
+            }
+        }
+        let python_path = match &self.target.source {
+            Source::Script { .. } => Some(self.target.project.clone()),
+            Source::Import(_) => None,
+        };
+        Ok(Configuration {
+            purpose,
+            modules,
+            mpm,
+            account: self.account.as_ref().map(|account| (account.name.clone(), account.group.clone())),
+            listen: listen.addresses().to_vec(),
+            runtime,
+            module: self.library.module.clone(),
+            python_home: self.python.home.clone(),
+            threads: options.threads,
+            script,
+            callable: self.callable(),
+            python_path,
+            mount: options.mount.clone(),
+            mime_types: self.httpd.mime_types().filter(|_| !self.statics.is_empty()),
+            statics: self.statics.clone(),
+        })
+    }
+
+    /// Prints a configuration that does without this command.
+    fn show(&self, options: &ServeOptions) -> Result<(), Problem> {
+        let listen = match options.port {
+            0 => Listen::reserve(&options.host, 0)?,
+            port => Listen::unchecked(&options.host, port)?,
+        };
+        let mut notes = Vec::new();
+        let script = match &self.target.source {
+            Source::Script { path, .. } => path.clone(),
+            Source::Import(import) => {
+                let path = self.target.project.join(format!("{}.wsgi", import.module));
+                notes.push(String::new());
+                notes.push(format!("Save this script as {}:", path.display()));
+                notes.push(String::new());
+                let text = import.script(text_of(&self.target.project)?);
+                notes.extend(text.lines().map(|line| format!("    {line}")));
+                path
+            }
+        };
+        let configuration =
+            self.configuration(options, Purpose::Show { notes }, &listen, script, own_runtime_directory())?;
+        let text = configuration.text()?;
+        let mut terminal = terminal::Terminal::default();
+        terminal.out(text.trim_end());
+        Ok(())
+    }
+
+    fn serve(&self, options: &ServeOptions) -> Result<(), Problem> {
+        let listen = Listen::reserve(&options.host, options.port)?;
+        let events = Events::open()?;
+        let private = Private::create()?;
+        let callable = self.callable();
+        let script = match &self.target.source {
+            Source::Script { path, .. } => path.clone(),
+            Source::Import(import) => {
+                private.write("application.wsgi", &import.script(text_of(&self.target.project)?))?
+            }
+        };
+        let report =
+            private.write("report.py", &report::script(text_of(&script)?, &callable, &self.target))?;
+        let reach = Need { what: "written by this command", path: report.clone(), mode: Mode::Read };
+        access::check(self.account.as_ref(), &[reach])?;
+        let purpose = Purpose::Run { report };
+        let configuration =
+            self.configuration(options, purpose, &listen, script.clone(), private.path().to_path_buf())?;
+        let file = private.write("httpd.conf", &configuration.text()?)?;
+
+        let watcher = match options.reload {
+            true => Some(Watcher::start(&self.target.project, &script, events.change_teller())?),
+            false => None,
+        };
+        let (server, out, err) =
+            Server::start(&self.httpd.program, private.path(), &file, self.account.as_ref())?;
+        events.read(out, Event::Out);
+        events.read(err, Event::Err);
+        events.await_answer(listen.reachable());
+        let shown =
+            Shown { text: &options.target, target: &self.target, callable: &callable, python: &self.python };
+        Session::new(server, &events, shown, self.welcome(options, &listen), options.threads, watcher).run()
+    }
+
+    fn welcome(&self, options: &ServeOptions, listen: &Listen) -> Vec<(String, String)> {
+        let server = self.httpd.version.split(' ').next().unwrap_or_default();
+        let threads =
+            if options.threads == 1 { "1 thread".to_owned() } else { format!("{} threads", options.threads) };
+        let user = self.account.as_ref().map(|account| format!(", as {}", account.name)).unwrap_or_default();
+        let python = self.python.home.display();
+        let mut lines = vec![(
+            concat!("oxwsgi ", env!("CARGO_PKG_VERSION")).to_owned(),
+            format!(" on {server}, Python {} from {python}, {threads}{user}", self.python.version),
+        )];
+        for (url, path) in &self.statics {
+            lines.push((url.clone(), format!(" is served from {}", path.display())));
+        }
+        let reload = if options.reload { " It starts anew when a Python file changes." } else { "" };
+        lines.push((
+            listen.url(&options.mount),
+            format!(" serves {}. Ctrl-C stops it.{reload}", options.target),
+        ));
+        lines
+    }
+}
+
+/// What the application's user must read of the application itself.
+fn needs_of(target: &Target) -> Vec<Need> {
+    let project = Need {
+        what: "where the application's imports start",
+        path: target.project.clone(),
+        mode: Mode::List,
+    };
+    match &target.source {
+        Source::Script { path, .. } => {
+            vec![Need { what: "the application", path: path.clone(), mode: Mode::Read }, project]
+        }
+        Source::Import(_) => vec![project],
+    }
+}
+
+/// The static routes with absolute paths, the most particular first: httpd takes the first `Alias` that fits.
+fn statics(options: &ServeOptions) -> Result<Vec<(String, PathBuf)>, Problem> {
+    let mut routes = Vec::new();
+    for StaticRoute { url, path } in &options.statics {
+        let shown = path.display();
+        if *url == options.mount || url == "/" {
+            return Err(Problem::new(format!(
+                "--static {url}={shown} would hide the application at {}",
+                options.mount
+            ))
+            .cure(format!("put the files at a path of their own: --static /static={shown}"))
+            .cure("put the application at another path: --mount /app"));
+        }
+        if routes.iter().any(|(known, _)| known == url) {
+            return Err(
+                Problem::new(format!("--static {url} is given twice")).cure("give each URL path once")
+            );
+        }
+        let real = fs::canonicalize(path).map_err(|error| {
+            let problem = Problem::new(format!("The files of --static {url}={shown} are not there: {error}"));
+            let problem = match std::path::absolute(path) {
+                Ok(absolute) if path.is_relative() => {
+                    problem.detail(format!("Looked for {}.", absolute.display()))
+                }
+                _ => problem,
+            };
+            problem.cure("name a directory or file that exists: --static URL=DIR")
+        })?;
+        routes.push((url.clone(), real));
+    }
+    routes.sort_by_key(|(url, _)| std::cmp::Reverse(url.len()));
+    Ok(routes)
+}
+
+/// Where a server that somebody else starts may keep its files: not where others could put links in its way.
+fn own_runtime_directory() -> PathBuf {
+    if rustix::process::geteuid().is_root() {
+        return PathBuf::from("/run");
+    }
+    let own = env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from).filter(|path| path.is_dir());
+    own.unwrap_or_else(env::temp_dir)
+}
+
+fn text_of(path: &Path) -> Result<&str, Problem> {
+    path.to_str().ok_or_else(|| {
+        Problem::new(format!("{} cannot be used: its name is not UTF-8", path.display())).cure("rename it")
+    })
+}

@@ -1,0 +1,90 @@
+//! The httpd process: started in the foreground in a process group of its own, told to restart or stop, and never left
+//! behind. Only the main thread starts it, see [`before_exec::end_with_us`].
+
+#![forbid(unsafe_code)]
+
+use std::os::unix::process::CommandExt;
+use std::path::Path;
+use std::process::{Child, ChildStderr, ChildStdout, Command, ExitStatus, Stdio};
+
+use rustix::process::{Pid, Signal, getpgid, kill_process, kill_process_group};
+
+use crate::problem::Problem;
+use crate::serve::account::Account;
+use crate::serve::before_exec;
+
+/// A running httpd.
+#[derive(Debug)]
+pub struct Server {
+    child: Child,
+    pid: Pid,
+}
+
+impl Server {
+    /// Starts `program` with the configuration `file`; gives its access log (standard output) and error log.
+    ///
+    /// # Errors
+    /// The program cannot be executed.
+    pub fn start(
+        program: &Path,
+        root: &Path,
+        file: &Path,
+        account: Option<&Account>,
+    ) -> Result<(Self, ChildStdout, ChildStderr), Problem> {
+        let mut command = Command::new(program);
+        command.arg("-d").arg(root).arg("-f").arg(file).arg("-DFOREGROUND");
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        // A terminal sends Ctrl-C to its whole foreground group; httpd is stopped by us, in order.
+        command.process_group(0);
+        // It would win over WSGIPythonHome's virtual environment.
+        command.env_remove("PYTHONHOME");
+        if let Some(account) = account {
+            // Libraries keep caches in the home directory, and root's is closed to the application.
+            command.env("HOME", &account.home).env("USER", &account.name).env("LOGNAME", &account.name);
+        }
+        before_exec::end_with_us(&mut command, Signal::TERM);
+        let failed = |why: String| Problem::new(format!("{} cannot be run: {why}", program.display()));
+        let mut child = command.spawn().map_err(|error| failed(error.to_string()))?;
+        let (Some(out), Some(err)) = (child.stdout.take(), child.stderr.take()) else {
+            return Err(failed("it has no output".to_owned()));
+        };
+        let pid = Pid::from_child(&child);
+        Ok((Self { child, pid }, out, err))
+    }
+
+    /// Lets new processes take over; the present ones finish their requests.
+    pub fn restart(&self) {
+        let _ = kill_process(self.pid, Signal::USR1);
+    }
+
+    /// Asks httpd to end its children and itself.
+    pub fn stop(&self) {
+        let _ = kill_process(self.pid, Signal::TERM);
+    }
+
+    /// Ends httpd, its children, and what these have started, at once.
+    pub fn kill(&self) {
+        let _ = kill_process_group(self.pid, Signal::KILL);
+    }
+
+    /// Ends one of its children that does not finish.
+    pub fn kill_child(&self, pid: u32) {
+        let Some(pid) = i32::try_from(pid).ok().and_then(Pid::from_raw) else { return };
+        // Its number may belong to another process by now.
+        if getpgid(Some(pid)) == Ok(self.pid) {
+            let _ = kill_process(pid, Signal::KILL);
+        }
+    }
+
+    /// How it ended, if it has.
+    pub fn ended(&mut self) -> Option<ExitStatus> {
+        self.child.try_wait().ok().flatten()
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.kill();
+        let _ = self.child.wait();
+    }
+}

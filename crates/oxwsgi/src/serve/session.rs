@@ -1,0 +1,399 @@
+//! One run of httpd from its start to its end, on the main thread: what happened decides what is shown and done next.
+
+#![forbid(unsafe_code)]
+
+use std::path::PathBuf;
+use std::process::ExitStatus;
+use std::sync::mpsc::RecvTimeoutError;
+use std::time::{Duration, Instant};
+
+use crate::problem::Problem;
+use crate::serve::events::{Event, Events};
+use crate::serve::log_view::{self, AccessLine, Blocks, ErrorLine, Piece};
+use crate::serve::reload::{Change, Pending, Watcher};
+use crate::serve::report::{Outcome, Report, Shown};
+use crate::serve::server::Server;
+use crate::serve::terminal::Terminal;
+
+/// httpd and its processes end within this time when asked, or are ended.
+const STOPPING: Duration = Duration::from_secs(5);
+
+/// A stop that takes longer is explained.
+const PATIENT: Duration = Duration::from_secs(1);
+
+/// After a reload, old processes may finish requests for this long.
+const FINISHING: Duration = Duration::from_secs(5);
+
+/// An import that takes longer is mentioned.
+const SLOW: Duration = Duration::from_secs(4);
+
+/// The report is on its way before httpd can answer; this is for the way.
+const REPORTING: Duration = Duration::from_secs(2);
+
+/// So many processes may crash before one came up.
+const CRASHES: u32 = 3;
+
+/// A run of httpd.
+#[derive(Debug)]
+pub struct Session<'a> {
+    server: Server,
+    events: &'a Events,
+    terminal: Terminal,
+    shown: Shown<'a>,
+    /// What to say when it is ready.
+    welcome: Vec<(String, String)>,
+    threads: u16,
+    watcher: Option<Watcher>,
+    phase: Phase,
+    since: Instant,
+    said_slow: bool,
+    blocks: Blocks,
+    /// Lines of httpd that are not of its log: why it does not start.
+    raw: Vec<String>,
+    exception: Option<String>,
+    crashes: u32,
+    pending: Pending,
+    /// Processes that serve now, and those of before a reload with the time to end them.
+    serving: Vec<u32>,
+    retiring: Vec<(u32, Instant)>,
+}
+
+#[derive(Debug)]
+enum Phase {
+    /// Until httpd has answered and the application has been imported.
+    Starting {
+        answered: Option<Instant>,
+        imported: bool,
+    },
+    Serving,
+    /// A restart was asked for because this file changed.
+    Reloading {
+        changed: PathBuf,
+    },
+    /// Until httpd has ended; then this is the result.
+    Stopping {
+        since: Instant,
+        said: bool,
+        result: Result<(), Problem>,
+    },
+}
+
+impl<'a> Session<'a> {
+    /// Takes over a server whose output goes to `events`.
+    pub fn new(
+        server: Server,
+        events: &'a Events,
+        shown: Shown<'a>,
+        welcome: Vec<(String, String)>,
+        threads: u16,
+        watcher: Option<Watcher>,
+    ) -> Self {
+        Self {
+            server,
+            events,
+            terminal: Terminal::default(),
+            shown,
+            welcome,
+            threads,
+            watcher,
+            phase: Phase::Starting { answered: None, imported: false },
+            since: Instant::now(),
+            said_slow: false,
+            blocks: Blocks::default(),
+            raw: Vec::new(),
+            exception: None,
+            crashes: 0,
+            pending: Pending::default(),
+            serving: Vec::new(),
+            retiring: Vec::new(),
+        }
+    }
+
+    /// Runs until httpd has ended.
+    ///
+    /// # Errors
+    /// It ended for another reason than that somebody wanted it to.
+    pub fn run(mut self) -> Result<(), Problem> {
+        loop {
+            let now = Instant::now();
+            let wait =
+                self.next_due().map_or(Duration::from_secs(60), |due| due.saturating_duration_since(now));
+            match self.events.receiver.recv_timeout(wait) {
+                Ok(event) => self.handle(event),
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => self.begin_stop(Ok(())),
+            }
+            self.act(Instant::now());
+            if let Some(status) = self.server.ended() {
+                return self.finish(status);
+            }
+        }
+    }
+
+    fn handle(&mut self, event: Event) {
+        match event {
+            Event::Out(line) => self.access(&line),
+            Event::Err(line) => self.error(&line),
+            Event::Answered => {
+                if let Phase::Starting { answered, .. } = &mut self.phase {
+                    *answered = Some(Instant::now());
+                }
+                self.welcome_when_ready();
+            }
+            Event::Stop if matches!(self.phase, Phase::Stopping { .. }) => self.server.kill(),
+            Event::Stop => self.begin_stop(Ok(())),
+            Event::Child => {}
+            Event::Changed(Change::File(path)) => self.pending.add(path, Instant::now()),
+            Event::Changed(Change::Directory(path)) => self.watch_more(&path),
+        }
+    }
+
+    fn access(&mut self, line: &str) {
+        match AccessLine::parse(line) {
+            Some(access) if access.is_internal() => {}
+            Some(access) => self.blocks.add_request(access, Instant::now()),
+            None => self.terminal.out(line),
+        }
+    }
+
+    fn error(&mut self, line: &str) {
+        let Some(error) = ErrorLine::parse(line) else {
+            if matches!(self.phase, Phase::Starting { .. }) {
+                self.raw.push(line.to_owned());
+            } else {
+                self.terminal.err(line);
+            }
+            return;
+        };
+        if let Some(report) = Report::parse(&error.message) {
+            self.show_rest();
+            self.imported(&report);
+        } else if self.is_of_our_doing(&error) {
+            // We ended it.
+        } else if !error.is_noise() {
+            if error.number.as_deref() == Some("AH00052") {
+                self.crashes += 1;
+            }
+            self.blocks.add(error, Instant::now());
+        }
+    }
+
+    /// Whether a line tells of the end of a process that we wanted to end: `child pid 12 exit signal Killed (9)`, and what
+    /// httpd says of processes that take their time.
+    fn is_of_our_doing(&self, error: &ErrorLine) -> bool {
+        let is_stopping = matches!(self.phase, Phase::Stopping { .. });
+        let pid = error.message.split(' ').find_map(|word| word.parse::<u32>().ok());
+        match error.number.as_deref() {
+            Some("AH00045" | "AH00046" | "AH00047") => is_stopping,
+            Some("AH00052") => {
+                is_stopping || pid.is_some_and(|pid| self.retiring.iter().any(|(retired, _)| *retired == pid))
+            }
+            _ => false,
+        }
+    }
+
+    fn imported(&mut self, report: &Report) {
+        let problem = report.problem(&self.shown, self.exception.take().as_deref());
+        match (&mut self.phase, problem) {
+            (Phase::Stopping { .. }, _) => {}
+            (Phase::Starting { imported, .. }, None) => {
+                *imported = true;
+                self.serving.push(report.pid);
+                self.welcome_when_ready();
+            }
+            (Phase::Starting { .. }, Some(problem)) if self.watcher.is_none() => {
+                self.begin_stop(Err(problem))
+            }
+            (Phase::Reloading { changed }, problem) => {
+                let changed = changed.clone();
+                self.retire();
+                self.serving.push(report.pid);
+                self.phase = Phase::Serving;
+                match problem {
+                    None => {
+                        let took = self.since.elapsed().as_millis();
+                        self.terminal
+                            .say("Reloaded", &format!(" in {took} ms: {} changed.", self.short(&changed)));
+                    }
+                    Some(problem) => self.wait_for_change(&problem),
+                }
+            }
+            (Phase::Starting { .. }, Some(problem)) => {
+                self.serving.push(report.pid);
+                self.phase = Phase::Serving;
+                self.wait_for_change(&problem);
+            }
+            (Phase::Serving, _) => {
+                if report.outcome == Outcome::Loaded && !self.serving.contains(&report.pid) {
+                    self.serving.push(report.pid);
+                }
+            }
+        }
+    }
+
+    fn wait_for_change(&mut self, problem: &Problem) {
+        problem.print();
+        self.terminal.say("Waiting", " for a change of the project's Python files.");
+    }
+
+    fn welcome_when_ready(&mut self) {
+        if !matches!(self.phase, Phase::Starting { answered: Some(_), imported: true }) {
+            return;
+        }
+        self.phase = Phase::Serving;
+        for line in std::mem::take(&mut self.raw) {
+            self.terminal.err(&line);
+        }
+        for (emphasis, text) in std::mem::take(&mut self.welcome) {
+            self.terminal.say(&emphasis, &text);
+        }
+    }
+
+    fn watch_more(&mut self, directory: &std::path::Path) {
+        if let Some(Err(problem)) = self.watcher.as_mut().map(|watcher| watcher.add(directory)) {
+            problem.print();
+        }
+        // Files may have been in it before it was watched.
+        self.pending.add(directory.to_path_buf(), Instant::now());
+    }
+
+    /// Does what has become due.
+    fn act(&mut self, now: Instant) {
+        let complete = self.blocks.complete(now);
+        self.show(complete);
+        if self.terminal.closed && !matches!(self.phase, Phase::Stopping { .. }) {
+            self.begin_stop(Ok(()));
+        }
+        self.retiring.retain(|(pid, due)| {
+            if *due <= now {
+                self.server.kill_child(*pid);
+            }
+            // Kept a while longer, to know who ended it.
+            *due + FINISHING > now
+        });
+        match &mut self.phase {
+            Phase::Starting { .. } => self.watch_start(now),
+            Phase::Serving => {
+                if let Some(changed) = self.pending.take(now) {
+                    self.phase = Phase::Reloading { changed };
+                    self.since = now;
+                    self.exception = None;
+                    self.server.restart();
+                }
+            }
+            Phase::Reloading { .. } => {}
+            Phase::Stopping { since, said, .. } => {
+                if now >= *since + STOPPING {
+                    self.server.kill();
+                } else if now >= *since + PATIENT && !*said {
+                    *said = true;
+                    self.terminal
+                        .say("Stopping", " when the requests in progress end; Ctrl-C again ends them.");
+                }
+            }
+        }
+    }
+
+    fn watch_start(&mut self, now: Instant) {
+        let Phase::Starting { answered, imported } = self.phase else { return };
+        if self.crashes >= CRASHES {
+            return self.begin_stop(Err(Problem::new(format!(
+                "{} crashes the process that imports it",
+                self.shown.text
+            ))
+            .detail("The messages above name the signal.")
+            .cure("run the import alone to see more: python3 -X faulthandler -c 'import ...'")));
+        }
+        if answered.is_some_and(|at| at + REPORTING <= now) && !imported {
+            return self.begin_stop(Err(Problem::new("Python did not start inside httpd")
+                .detail(format!(
+                    "It should have been Python {} in {}.",
+                    self.shown.python.version,
+                    self.shown.python.home.display()
+                ))
+                .cure("the messages above say why")));
+        }
+        if now >= self.since + SLOW && !self.said_slow {
+            self.said_slow = true;
+            self.terminal.say("Waiting", &format!(" for {} to be imported.", self.shown.text));
+        }
+    }
+
+    fn retire(&mut self) {
+        let due = Instant::now() + FINISHING;
+        self.retiring.extend(self.serving.drain(..).map(|pid| (pid, due)));
+    }
+
+    fn begin_stop(&mut self, result: Result<(), Problem>) {
+        if matches!(self.phase, Phase::Stopping { .. }) {
+            return;
+        }
+        self.phase = Phase::Stopping { since: Instant::now(), said: false, result };
+        self.server.stop();
+    }
+
+    fn next_due(&self) -> Option<Instant> {
+        let phase = match &self.phase {
+            Phase::Starting { answered, .. } => {
+                let slow = (!self.said_slow).then(|| self.since + SLOW);
+                [slow, answered.map(|at| at + REPORTING)].into_iter().flatten().min()
+            }
+            Phase::Serving => self.pending.due(),
+            Phase::Reloading { .. } => None,
+            Phase::Stopping { since, said, .. } => Some(*since + if *said { STOPPING } else { PATIENT }),
+        };
+        let retiring = self.retiring.iter().map(|(_, due)| *due).min();
+        [phase, self.blocks.due(), retiring].into_iter().flatten().min()
+    }
+
+    fn show(&mut self, pieces: Vec<Piece>) {
+        for piece in pieces {
+            match piece {
+                Piece::Request(line) => self.terminal.out(&log_view::access(&line)),
+                Piece::Block(block) => {
+                    if let Some(exception) = block.exception() {
+                        self.exception = Some(exception.to_owned());
+                    }
+                    self.terminal.err(&log_view::block(&block, self.threads));
+                }
+            }
+        }
+    }
+
+    fn show_rest(&mut self) {
+        let rest = self.blocks.rest();
+        self.show(rest);
+    }
+
+    /// httpd has ended. What it still wrote is shown before the result.
+    fn finish(mut self, status: ExitStatus) -> Result<(), Problem> {
+        while let Ok(event) = self.events.receiver.recv_timeout(Duration::from_millis(100)) {
+            match event {
+                Event::Out(line) => self.access(&line),
+                Event::Err(line) => self.error(&line),
+                _ => {}
+            }
+        }
+        self.show_rest();
+        match std::mem::replace(&mut self.phase, Phase::Serving) {
+            Phase::Stopping { result: Ok(()), .. } => {
+                self.terminal.say("Stopped", ".");
+                Ok(())
+            }
+            Phase::Stopping { result, .. } => result,
+            Phase::Starting { .. } => {
+                let problem = Problem::new(format!("httpd did not start ({status})"));
+                let lines = std::mem::take(&mut self.raw);
+                Err(lines.into_iter().fold(problem, Problem::detail))
+            }
+            Phase::Serving | Phase::Reloading { .. } => {
+                Err(Problem::new(format!("httpd ended by itself ({status})"))
+                    .cure("the messages above say why"))
+            }
+        }
+    }
+
+    fn short(&self, path: &std::path::Path) -> String {
+        path.strip_prefix(&self.shown.target.project).unwrap_or(path).display().to_string()
+    }
+}

@@ -1,0 +1,211 @@
+//! A script file and the module that was made of it: loads it, and loads it again when it has changed.
+
+use std::cell::RefCell;
+use std::ffi::OsStr;
+use std::fmt::Write as _;
+use std::fs::{File, Metadata};
+use std::io::{self, Read};
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+
+use md5::{Digest, Md5};
+use oxwsgi_core::report::{Level, Number};
+use oxwsgi_core::request::Target;
+
+use crate::python::{Attached, Held, Obj, PyResult};
+use crate::wsgi::loading::Loading;
+use crate::wsgi::place::Place;
+use crate::wsgi::report::Report;
+use crate::wsgi::traceback::{self, Event};
+
+/// The names that the gateway looks for in a script's module.
+#[derive(Debug)]
+pub struct ScriptNames {
+    mtime: Held,
+    reload_required: Held,
+}
+
+/// A script, as one interpreter knows it. Used attached.
+#[derive(Debug)]
+pub struct Script {
+    path: Box<[u8]>,
+    module_name: Held,
+    callables: RefCell<Vec<(Box<[u8]>, Held)>>,
+}
+
+/// Whether the loaded module will do.
+enum State<'py> {
+    /// The globals of a module that is loaded and up to date.
+    Ready(Obj<'py>),
+    /// The script has changed since, or its module says so.
+    Stale,
+    /// Not loaded.
+    Missing,
+}
+
+impl ScriptNames {
+    /// For the interpreter that the thread is attached to.
+    pub fn new<'py>(py: Attached<'py>) -> PyResult<'py, Self> {
+        Ok(Self {
+            mtime: py.name(c"__mtime__")?.hold(),
+            reload_required: py.name(c"reload_required")?.hold(),
+        })
+    }
+}
+
+impl Script {
+    /// The script at `path`, not loaded.
+    pub fn new<'py>(py: Attached<'py>, path: &[u8], case_sensitive: bool) -> PyResult<'py, Self> {
+        let module_name = py.latin1(module_name(path, case_sensitive).as_bytes())?;
+        Ok(Self { path: path.into(), module_name: module_name.hold(), callables: RefCell::default() })
+    }
+
+    /// Where the file is.
+    pub const fn path(&self) -> &[u8] {
+        &self.path
+    }
+
+    /// The globals of the module, loaded if need be; none when that failed, which is logged.
+    pub fn globals<'py>(
+        &self,
+        py: Attached<'py>,
+        names: &ScriptNames,
+        place: &Place,
+        report: Report<'_>,
+        target: &Target<'_>,
+    ) -> PyResult<'py, Option<Obj<'py>>> {
+        match self.state(py, names, place, report, target)? {
+            State::Ready(globals) => Ok(Some(globals)),
+            State::Stale | State::Missing => self.load(py, names, place, report, target),
+        }
+    }
+
+    /// The name of a callable as the key to look it up with.
+    pub fn callable_name<'py>(&self, py: Attached<'py>, name: &[u8]) -> PyResult<'py, Obj<'py>> {
+        if let Some((_, known)) = self.callables.borrow().iter().find(|(known, _)| **known == *name) {
+            return Ok(known.share(py));
+        }
+        let text = py.latin1(name)?;
+        self.callables.borrow_mut().push((name.into(), text.clone().hold()));
+        Ok(text)
+    }
+
+    fn state<'py>(
+        &self,
+        py: Attached<'py>,
+        names: &ScriptNames,
+        place: &Place,
+        report: Report<'_>,
+        target: &Target<'_>,
+    ) -> PyResult<'py, State<'py>> {
+        let Some(module) = py.modules().item(self.module_name.get(py))? else { return Ok(State::Missing) };
+        let globals = module.module_dict()?;
+        if !target.script_reloading {
+            return Ok(State::Ready(globals));
+        }
+        let loaded = globals.item(names.mtime.get(py))?.and_then(|mtime| mtime.to_int());
+        let current = if target.script_mtime >= 0 {
+            Some(target.script_mtime)
+        } else {
+            let file = self.file();
+            py.detach(|| std::fs::metadata(file).ok().map(|metadata| microseconds(&metadata)))
+        };
+        if loaded.is_none() || loaded != current {
+            return Ok(State::Stale);
+        }
+        let Some(callback) = globals.item(names.reload_required.get(py))? else {
+            return Ok(State::Ready(globals));
+        };
+        match callback.call(&[&py.path(&target.resource)?]).and_then(|answer| answer.is_true()) {
+            Ok(true) => return Ok(State::Stale),
+            Ok(false) => {}
+            Err(raised) => {
+                let doing = "in reload_required() of WSGI script";
+                let event =
+                    Event { number: Number(109), exit_number: Number(108), doing, script: &self.path };
+                traceback::report(py, place, report, event, &raised.take());
+            }
+        }
+        Ok(State::Ready(globals))
+    }
+
+    fn load<'py>(
+        &self,
+        py: Attached<'py>,
+        names: &ScriptNames,
+        place: &Place,
+        report: Report<'_>,
+        target: &Target<'_>,
+    ) -> PyResult<'py, Option<Obj<'py>>> {
+        let _loading = Loading::acquire(py);
+        // Another thread may have done it meanwhile.
+        let verb = match self.state(py, names, place, report, target)? {
+            State::Ready(globals) => return Ok(Some(globals)),
+            State::Stale => {
+                py.modules().remove_item(self.module_name.get(py))?;
+                "Reloading"
+            }
+            State::Missing => "Loading",
+        };
+        let (file, place_name) = (self.file(), place.describe());
+        report.write(
+            py,
+            Level::Info,
+            vec![format!("{verb} WSGI script '{}' into {place_name}.", file.display())],
+        );
+        let (source, mtime) = match py.detach(|| read(file)) {
+            Ok(read) => read,
+            Err(error) => {
+                let text = format!(
+                    "{}: Unable to read WSGI script '{}' for {place_name}: {error}",
+                    Number(105),
+                    file.display()
+                );
+                report.write(py, Level::Error, vec![text]);
+                return Ok(None);
+            }
+        };
+        match py.run_script(self.module_name.get(py), &py.path(&self.path)?, &source) {
+            Ok(module) => {
+                let globals = module.module_dict()?;
+                globals.set_item(names.mtime.get(py), &py.int(mtime)?)?;
+                Ok(Some(globals))
+            }
+            Err(raised) => {
+                let doing = "loading WSGI script";
+                let event =
+                    Event { number: Number(106), exit_number: Number(107), doing, script: &self.path };
+                traceback::report(py, place, report, event, &raised.take());
+                Ok(None)
+            }
+        }
+    }
+
+    fn file(&self) -> &Path {
+        Path::new(OsStr::from_bytes(&self.path))
+    }
+}
+
+/// The name under which a script's module stands in `sys.modules`.
+fn module_name(path: &[u8], case_sensitive: bool) -> String {
+    let digest = if case_sensitive { Md5::digest(path) } else { Md5::digest(path.to_ascii_lowercase()) };
+    digest.iter().fold("_mod_wsgi_".to_owned(), |mut name, byte| {
+        // Writing to a `String` cannot fail.
+        let _ = write!(name, "{byte:02x}");
+        name
+    })
+}
+
+fn read(path: &Path) -> io::Result<(Vec<u8>, i64)> {
+    let mut file = File::open(path)?;
+    let metadata = file.metadata()?;
+    let mut source = Vec::new();
+    file.read_to_end(&mut source)?;
+    Ok((source, microseconds(&metadata)))
+}
+
+/// Modification time as httpd counts it: microseconds since the epoch.
+fn microseconds(metadata: &Metadata) -> i64 {
+    metadata.mtime() * 1_000_000 + metadata.mtime_nsec() / 1000
+}

@@ -1,0 +1,7 @@
+"""The smallest application: oxwsgi serve examples/hello.wsgi"""
+
+
+def application(_environ, start_response):
+    body = b"Hello, World!\n"
+    start_response("200 OK", [("Content-Type", "text/plain"), ("Content-Length", str(len(body)))])
+    return [body]

@@ -1,0 +1,328 @@
+//! httpd's own records as borrowed handles. httpd and other modules write to them at any call, so no Rust reference to
+//! one is ever made: fields are read and written one at a time through the handle.
+
+#![allow(unsafe_code, reason = "reads and writes fields of httpd's structures")]
+
+use std::ffi::{CStr, c_char, c_int};
+use std::fmt;
+use std::marker::PhantomData;
+use std::ptr::NonNull;
+
+use crate::apache::ffi;
+use crate::apache::pool::Pool;
+
+macro_rules! handle {
+    ($(#[$doc:meta])* $name:ident of $raw:ident) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy)]
+        pub struct $name<'a> {
+            raw: NonNull<ffi::$raw>,
+            owner: PhantomData<&'a ()>,
+        }
+
+        impl fmt::Debug for $name<'_> {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.debug_tuple(stringify!($name)).field(&self.raw).finish()
+            }
+        }
+
+        impl<'a> $name<'a> {
+            /// # Safety
+            /// `raw` is a record of httpd's that lives until `'a` ends and that no other thread uses meanwhile.
+            #[inline]
+            pub unsafe fn from_raw(raw: *mut ffi::$raw) -> Self {
+                // SAFETY: the caller passes a record, and no record is at address 0.
+                let raw = unsafe { NonNull::new_unchecked(raw) };
+                Self { raw, owner: PhantomData }
+            }
+
+            /// For calls to httpd.
+            #[inline]
+            pub const fn as_raw(self) -> *mut ffi::$raw {
+                self.raw.as_ptr()
+            }
+        }
+    };
+}
+
+handle! {
+    /// A virtual host, or the main server (`server_rec`).
+    Server of server_rec
+}
+
+handle! {
+    /// A client's connection (`conn_rec`).
+    Connection of conn_rec
+}
+
+handle! {
+    /// A request being served (`request_rec`).
+    Request of request_rec
+}
+
+handle! {
+    /// Names and values (`apr_table_t`); names in any case.
+    Table of apr_table_t
+}
+
+/// A field of the record behind a handle, by value.
+macro_rules! field {
+    ($handle:expr, $($path:ident).+) => {{
+        let record = $handle.as_raw();
+        // SAFETY: the handle's record is alive (`from_raw`), and the field is read by value.
+        unsafe { (*record).$($path).+ }
+    }};
+}
+
+/// Methods that give a field of C text as bytes; `None` where it is null.
+macro_rules! texts {
+    ($($(#[$doc:meta])* $name:ident: $($path:ident).+;)*) => {$(
+        $(#[$doc])*
+        #[inline]
+        pub fn $name(self) -> Option<&'a [u8]> {
+            let text = field!(self, $($path).+);
+            // SAFETY: httpd keeps such text in a pool that lives as long as the record, and replaces it rather than
+            // change it in place.
+            unsafe { bytes(text) }
+        }
+    )*};
+}
+
+impl<'a> Request<'a> {
+    texts! {
+        /// As in the request line.
+        method: method;
+        /// The request line.
+        line: the_request;
+        /// The decoded path.
+        uri: uri;
+        /// The query string.
+        args: args;
+        /// The file that the path maps to, without path info.
+        filename: filename;
+        /// What is left of the path after the file.
+        path_info: path_info;
+        /// `HTTP/1.1`.
+        protocol: protocol;
+        /// The handler's name.
+        handler: handler;
+        /// The host asked for, without a port.
+        hostname: hostname;
+        /// The user, when httpd has found out.
+        user: user;
+        /// How it has found out.
+        auth_type: ap_auth_type;
+        /// The client's address, which `mod_remoteip` may have corrected.
+        remote_addr: useragent_ip;
+    }
+
+    /// The request's own pool.
+    #[inline]
+    pub fn pool(self) -> Pool<'a> {
+        let pool = field!(self, pool);
+        // SAFETY: the pool lives as long as the record, which it holds.
+        unsafe { Pool::from_raw(pool) }
+    }
+
+    /// The virtual host.
+    #[inline]
+    pub fn server(self) -> Server<'a> {
+        let server = field!(self, server);
+        // SAFETY: servers outlive their requests.
+        unsafe { Server::from_raw(server) }
+    }
+
+    /// The connection it came on.
+    #[inline]
+    pub fn connection(self) -> Connection<'a> {
+        let connection = field!(self, connection);
+        // SAFETY: connections outlive their requests.
+        unsafe { Connection::from_raw(connection) }
+    }
+
+    /// The request that was redirected to this one, inside the server.
+    #[inline]
+    pub fn previous(self) -> Option<Self> {
+        let previous = field!(self, prev);
+        // SAFETY: not null, so a record that lives in a pool this request's own descends from.
+        (!previous.is_null()).then(|| unsafe { Self::from_raw(previous) })
+    }
+
+    /// Header fields received.
+    #[inline]
+    pub fn headers_in(self) -> Table<'a> {
+        let table = field!(self, headers_in);
+        // SAFETY: every request has one, in its pool.
+        unsafe { Table::from_raw(table) }
+    }
+
+    /// Variables for programs: `SetEnv`, `SSL_*`.
+    #[inline]
+    pub fn environment(self) -> Table<'a> {
+        let table = field!(self, subprocess_env);
+        // SAFETY: every request has one, in its pool.
+        unsafe { Table::from_raw(table) }
+    }
+
+    /// Notes that modules leave each other.
+    #[inline]
+    pub fn notes(self) -> Table<'a> {
+        let table = field!(self, notes);
+        // SAFETY: every request has one, in its pool.
+        unsafe { Table::from_raw(table) }
+    }
+
+    /// What kind of file [`Request::filename`] is.
+    #[inline]
+    pub fn file_type(self) -> ffi::apr_filetype_e {
+        field!(self, finfo.filetype)
+    }
+
+    /// When the file was changed, in microseconds since the epoch.
+    #[inline]
+    pub fn file_mtime(self) -> i64 {
+        field!(self, finfo.mtime)
+    }
+
+    /// Whether the configuration refuses path info (`AcceptPathInfo Off`).
+    pub fn refuses_path_info(self) -> bool {
+        field!(self, used_path_info) == ffi::AP_REQ_REJECT_PATH_INFO
+    }
+
+    /// Whether the client asked with HEAD.
+    #[inline]
+    pub fn is_head(self) -> bool {
+        field!(self, header_only) != 0
+    }
+
+    /// Major version times 1000 plus minor version.
+    #[inline]
+    pub fn protocol_number(self) -> c_int {
+        field!(self, proto_num)
+    }
+
+    /// When it began to arrive, in microseconds since the epoch.
+    #[inline]
+    pub fn time(self) -> i64 {
+        field!(self, request_time)
+    }
+}
+
+impl<'a> Connection<'a> {
+    texts! {
+        /// The server's end.
+        local_addr: local_ip;
+        /// The id of the connection in the logs, when it has got one.
+        log_id: log_id;
+    }
+
+    /// The port at the server's end.
+    #[inline]
+    pub fn local_port(self) -> u16 {
+        let address = field!(self, local_addr);
+        // SAFETY: every connection has one, in its pool.
+        unsafe { (*address).port }
+    }
+
+    /// The port at the peer's end.
+    #[inline]
+    pub fn remote_port(self) -> u16 {
+        let address = field!(self, client_addr);
+        // SAFETY: every connection has one, in its pool.
+        unsafe { (*address).port }
+    }
+
+    /// Whether httpd knows that the client has gone.
+    #[inline]
+    pub fn is_aborted(self) -> bool {
+        field!(self, aborted) != 0
+    }
+
+    /// Has the connection closed after this request.
+    pub fn close_afterwards(self) {
+        let record = self.as_raw();
+        // SAFETY: the handle's record is alive, and this thread is the one that serves the connection.
+        unsafe { (*record).keepalive = ffi::AP_CONN_CLOSE }
+    }
+}
+
+impl<'a> Server<'a> {
+    texts! {
+        /// `ServerAdmin`.
+        admin: server_admin;
+        /// `ServerName`.
+        hostname: server_hostname;
+    }
+
+    /// The next virtual host in httpd's list.
+    pub fn next(self) -> Option<Self> {
+        let next = field!(self, next);
+        // SAFETY: not null, so a record of the same configuration.
+        (!next.is_null()).then(|| unsafe { Self::from_raw(next) })
+    }
+}
+
+impl<'a> Table<'a> {
+    /// The value of the first entry of that name.
+    #[inline]
+    pub fn get(self, name: &CStr) -> Option<&'a [u8]> {
+        // SAFETY: the handle's table is alive; C text.
+        let value = unsafe { ffi::apr_table_get(self.as_raw(), name.as_ptr()) };
+        // SAFETY: null, or C text in a pool that lives as long as the table.
+        unsafe { bytes(value) }
+    }
+
+    /// Name and value of each entry, as they are now.
+    #[inline]
+    pub fn entries(self) -> Entries<'a> {
+        // SAFETY: the handle's table is alive; its entries are the elements of the array it begins with.
+        let array = unsafe { ffi::apr_table_elts(self.as_raw()) };
+        // SAFETY: a table's array is never null; read by value.
+        let (next, left) = unsafe { ((*array).elts.cast(), (*array).nelts) };
+        Entries { next, left: usize::try_from(left).unwrap_or(0), owner: PhantomData }
+    }
+}
+
+/// Entries of a table that nobody changes meanwhile.
+#[derive(Debug)]
+pub struct Entries<'a> {
+    next: *const ffi::apr_table_entry_t,
+    left: usize,
+    owner: PhantomData<Table<'a>>,
+}
+
+impl<'a> Iterator for Entries<'a> {
+    type Item = (&'a [u8], Option<&'a [u8]>);
+
+    #[inline]
+    fn next(&mut self) -> Option<Self::Item> {
+        self.left = self.left.checked_sub(1)?;
+        // SAFETY: `left` counts the elements from `next` on; read by value.
+        let (key, value) = unsafe { ((*self.next).key, (*self.next).val) };
+        // SAFETY: one past the last element at most.
+        self.next = unsafe { self.next.add(1) };
+        // SAFETY: C text in a pool that lives as long as the table; keys are never null.
+        let key = unsafe { bytes(key) }.unwrap_or_default();
+        // SAFETY: as above, and values may be null.
+        Some((key, unsafe { bytes(value) }))
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        (self.left, Some(self.left))
+    }
+}
+
+impl ExactSizeIterator for Entries<'_> {}
+
+/// The bytes of C text; `None` for null.
+///
+/// # Safety
+/// `text` is null, or C text that stays unchanged until `'a` ends.
+#[inline]
+pub unsafe fn bytes<'a>(text: *const c_char) -> Option<&'a [u8]> {
+    if text.is_null() {
+        return None;
+    }
+    // SAFETY: not null, so C text by the caller's word.
+    Some(unsafe { CStr::from_ptr(text) }.to_bytes())
+}

@@ -1,0 +1,21 @@
+//! oxwsgi's server module.
+//!
+//! One file is made for one server, chosen by feature: [`apache`] holds everything that names httpd. It turns a request
+//! into a view without copying, lends the byte flows of the reply, and leaves the rest to the Python runtime, which
+//! [`embed`] loads and calls.
+
+#[cfg(all(feature = "apache", feature = "nginx"))]
+compile_error!(
+    "choose one server: servers resolve all symbols at load, so one module cannot serve both; use `--no-default-features --features nginx` for nginx"
+);
+
+#[cfg(not(any(feature = "apache", feature = "nginx")))]
+compile_error!("choose a server: `--features apache`");
+
+#[cfg(all(feature = "nginx", not(feature = "apache")))]
+compile_error!("the nginx module is not part of this version; build with `--features apache`");
+
+#[cfg(all(feature = "apache", not(feature = "nginx")))]
+mod apache;
+#[cfg(all(feature = "apache", not(feature = "nginx")))]
+mod embed;
