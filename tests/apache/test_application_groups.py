@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 
 CONFIG = """
@@ -128,6 +130,44 @@ def test_all_groups_live_in_one_process(server):
 def test_a_group_serves_on_every_thread(server):
     seen = {facts(server, "/literal")["thread"] for _ in range(40)}
     assert len(seen) > 1
+
+
+@pytest.mark.every_python
+@pytest.mark.parametrize("order", [("sub", "main"), ("main", "sub"), ("sub", "other", "main")], ids="-".join)
+@pytest.mark.differs(
+    "a thread that served another group before serves each in its own interpreter", run=False
+)
+def test_a_thread_goes_from_one_interpreter_to_another(start, order):
+    """Whichever thread serves, and whatever it served before, each group runs in its own interpreter."""
+    server = start("""
+        WSGIScriptAlias /sub "${apps}/interpreter.wsgi" application-group=sub
+        WSGIScriptAlias /other "${apps}/interpreter.wsgi" application-group=other
+        WSGIScriptAlias /main "${apps}/interpreter.wsgi" application-group=%{GLOBAL}
+        """)
+    seen = {name: [] for name in order}
+    for name in [name for name in order for _ in range(30)] + [*order] * 30:
+        seen[name].append(facts(server, f"/{name}"))
+    modules = {name: {fact["modules"] for fact in answers} for name, answers in seen.items()}
+    assert [len(addresses) for addresses in modules.values()] == [1] * len(order)
+    assert len(set().union(*modules.values())) == len(order)
+    for answers in seen.values():
+        assert [fact["count"] for fact in answers] == list(range(1, 61))
+
+
+@pytest.mark.every_python
+def test_interpreters_that_begin_at_once(start):
+    """Each first request makes its interpreter while the others make theirs."""
+    server = start("""
+        SetEnvIf Request_URI ^/app/(.+)$ GROUP=$1
+        WSGIScriptAlias /app "${apps}/interpreter.wsgi"
+        WSGIApplicationGroup %{ENV:GROUP}
+        """)
+    names = [f"group-{number}" for number in range(24)]
+    with ThreadPoolExecutor(8) as pool:
+        answers = list(pool.map(lambda name: server.get(f"/app/{name}"), names))
+    assert [answer.status_code for answer in answers] == [200] * len(names)
+    assert [answer.json()["group"] for answer in answers] == names
+    assert {answer.json()["count"] for answer in answers} == {1}
 
 
 # sqlite3 calls back into Python through the PyGILState functions, while it holds the GIL.

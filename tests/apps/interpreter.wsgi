@@ -1,7 +1,7 @@
 """Tells which interpreter it runs in, and remembers something there.
 
-/            JSON: the application group, the process id, how often this script was asked in this interpreter,
-             facts of sys and os that directives set
+/            JSON: the application group, the address of sys.modules, the process id, how often this script
+             was asked in this interpreter, facts of sys and os that directives set
 /restricted  JSON: what using sys.stdin, sys.stdout and signal.signal led to
 """
 
@@ -18,6 +18,7 @@ def facts(environ):
     COUNTS.value = getattr(COUNTS, "value", 0) + 1
     return {
         "group": environ["mod_wsgi.application_group"],
+        "modules": id(sys.modules),
         "pid": os.getpid(),
         "thread": _thread.get_ident(),
         "count": COUNTS.value,

@@ -29,6 +29,7 @@ from harness.raw_http import RawConnection
 from harness.wait import wait_until
 
 _BASE_MODULES = ("authz_core", "authz_host", "alias", "mime", "dir", "env", "setenvif", "headers", "status")
+_LISTENING = "0A"
 _READY = "resuming normal operations"
 
 
@@ -211,7 +212,14 @@ Listen 127.0.0.1:{self._status_port}
         self.error_log.wait_for(_READY, since, timeout=30)
 
     def stop(self) -> None:
-        """Stop at once (SIGTERM) and require that no process is left."""
+        """Stop at once (SIGTERM) and require that no process is left.
+
+        Connections that are being closed are waited for: a child of httpd's event MPM may crash when told to
+        stop in that moment.
+        """
+        self._close_clients()
+        with contextlib.suppress(TimeoutError):
+            wait_until(lambda: not self._has_connections(), "connections to end", timeout=5)
         self._end(signal.SIGTERM)
 
     def graceful_stop(self) -> None:
@@ -231,8 +239,7 @@ Listen 127.0.0.1:{self._status_port}
         return [int(pid) for pid in path.read_text().split()]
 
     def _end(self, how: signal.Signals) -> None:
-        for client in self._clients:
-            client.close()
+        self._close_clients()
         process = self._running()
         process.send_signal(how)
         try:
@@ -241,6 +248,16 @@ Listen 127.0.0.1:{self._status_port}
         except (subprocess.TimeoutExpired, TimeoutError):
             self.kill()
             raise AssertionError(f"httpd did not end after {how.name}\n{self.error_log.text()}") from None
+
+    def _close_clients(self) -> None:
+        for client in self._clients:
+            client.close()
+
+    def _has_connections(self) -> bool:
+        """Whether a process still holds a connection on one of this server's ports (see proc_pid_net(5))."""
+        rows = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
+        ports = {f"{port:04X}" for port in (*self._ports, self._status_port)}
+        return any(row[1].split(":")[1] in ports and row[3] != _LISTENING and row[9] != "0" for row in rows)
 
     def _running(self) -> subprocess.Popen:
         assert self.process is not None, "httpd was not started"
