@@ -80,6 +80,7 @@ pub fn with_view<R>(
         authorization: authorization(request, settings),
         https: false,
         head: request.is_head(),
+        content_filters: has_content_filters(request),
         request_start: request.time(),
     };
     let result = match &settings.trust {
@@ -235,13 +236,16 @@ fn maps_head(request: Request<'_>, settings: &RequestSettings<'_>) -> bool {
     match settings.map_head_to_get {
         MapHeadToGet::Off => false,
         MapHeadToGet::On => true,
-        MapHeadToGet::Auto => {
-            // SAFETY: the handle's record is alive, and so are its filters and their records, none of which is null.
-            let first = unsafe { (*(*(*request.as_raw()).output_filters).frec).ftype };
-            // Filters of content and of resources come first, and need the body they work on.
-            first < ffi::AP_FTYPE_PROTOCOL
-        }
+        // They need the body they work on.
+        MapHeadToGet::Auto => has_content_filters(request),
     }
+}
+
+/// Whether a filter works on the reply's content (mod_deflate, mod_include): such filters come first.
+fn has_content_filters(request: Request<'_>) -> bool {
+    // SAFETY: the handle's record is alive, and so are its filters and their records, none of which is null.
+    let first = unsafe { (*(*(*request.as_raw()).output_filters).frec).ftype };
+    first < ffi::AP_FTYPE_PROTOCOL
 }
 
 /// `REQUEST_URI`: what the client sent, or what became of it (`CGIVar REQUEST_URI current-uri`).

@@ -10,6 +10,8 @@
 /replace-exc     a second call with exc_info before any data
 /again-sent      after data was sent, a second call without exc_info; the text of what it raised follows
 /exc-sent        after data was sent, a second call with exc_info; the type and text of what it raised follow
+/exc-sent-none?with=X  after data was sent, a call with a triple that is no exception: outside, text, value
+/refused-second a second call that is refused
 /exc-info?with=X a call with exc_info X: string, none, empty, short
 /never           returns a body without calling start_response
 /late            calls it when the iteration begins
@@ -17,6 +19,7 @@
 """
 
 import ast
+import contextlib
 import json
 import sys
 from urllib.parse import parse_qs
@@ -98,6 +101,24 @@ def exc_info_after_sent(environ, start_response):
         yield f"{type(error).__name__}: {error}".encode()
 
 
+def no_exception_after_sent(environ, start_response):
+    values = {"outside": sys.exc_info(), "text": ("a", "b", None), "value": (KeyError, "b", None)}
+    start_response("200 OK", PLAIN)
+    yield b"sent "
+    try:
+        with contextlib.suppress(ZeroDivisionError):
+            start_response("500 Oops", PLAIN, values[parse_qs(environ["QUERY_STRING"])["with"][0]])
+    except TypeError as error:
+        yield type(error).__name__.encode()
+
+
+def refused_second(environ, start_response):
+    start_response("202 Accepted", [("X-First", "1")])
+    with contextlib.suppress(ValueError):
+        start_response("what", [])
+    return [b"first"]
+
+
 def exc_info(environ, start_response):
     values = {"string": "not a tuple", "none": None, "empty": (), "short": (1, 2), "list": [1, 2, 3]}
     return report(start_response, "200 OK", PLAIN, values[parse_qs(environ["QUERY_STRING"])["with"][0]])
@@ -134,6 +155,8 @@ ROUTES = {
     "/again-sent": again_after_sent,
     "/exc-sent": exc_info_after_sent,
     "/exc-info": exc_info,
+    "/exc-sent-none": no_exception_after_sent,
+    "/refused-second": refused_second,
     "/never": never,
     "/late": late,
     "/twice-headers": repeated,

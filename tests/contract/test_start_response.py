@@ -179,6 +179,20 @@ def test_exc_info_after_data_raises_that_exception(gateway):
     assert gateway.get("/start_response/exc-sent").text == "sent KeyError: 'the original'"
 
 
+@pytest.mark.parametrize("value", ["outside", "text", "value"])
+@pytest.mark.differs("a triple that is no exception is a TypeError (it may crash the process)", run=False)
+def test_exc_info_after_data_must_be_an_exception(gateway, value):
+    before = gateway.children()
+    assert gateway.get(f"/start_response/exc-sent-none?with={value}").text == "sent TypeError"
+    assert gateway.children() == before
+
+
+@pytest.mark.differs("a refused second head leaves the first", run=False)
+def test_a_refused_head_leaves_the_first(gateway):
+    response = gateway.get("/start_response/refused-second")
+    assert (response.status_code, response.headers["X-First"], response.text) == (202, "1", "first")
+
+
 @pytest.mark.parametrize("value", ["string", "list"])
 def test_exc_info_is_a_tuple(gateway, value):
     answer = gateway.get(f"/start_response/exc-info?with={value}").json()

@@ -4,6 +4,7 @@
 //! to go on meanwhile. A block that comes hard on the heels of another is therefore kept for a moment, so that many
 //! small ones go out at once; when the application then takes its time, the flusher sends what was kept.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 use std::time::{Duration, Instant};
 
@@ -21,6 +22,8 @@ const ROOM: usize = 64 * 1024;
 pub struct Outflow {
     lease: Lease,
     kept: Mutex<Kept>,
+    /// Somebody is sending, for as long as the client makes them wait, and will have nothing kept afterwards.
+    sending: AtomicBool,
 }
 
 #[derive(Debug, Default)]
@@ -108,16 +111,31 @@ impl Outflow {
         blocks: &[Bytes<'_>],
         flags: Send,
     ) -> Result<(), SendError> {
-        self.lock().send(&self.lease, head, known_length, blocks, flags)
+        self.send_locked(&mut self.lock(), head, known_length, blocks, flags)
     }
 
-    /// Takes what was kept out. Blocks while the flusher is sending.
-    pub fn take_kept(&self) -> Vec<u8> {
+    fn send_locked(
+        &self,
+        kept: &mut Kept,
+        head: Option<&ReplyHead>,
+        known_length: Option<u64>,
+        blocks: &[Bytes<'_>],
+        flags: Send,
+    ) -> Result<(), SendError> {
+        kept.watched = false;
+        self.sending.store(true, Ordering::Release);
+        let sent = kept.send(&self.lease, head, known_length, blocks, flags);
+        self.sending.store(false, Ordering::Release);
+        sent
+    }
+
+    /// Takes what was kept out, or the flusher's failure. Blocks while the flusher is sending.
+    pub fn take_kept(&self) -> Result<Vec<u8>, SendError> {
         self.lock().take()
     }
 
     /// As [`take_kept`](Self::take_kept), or none when that would block.
-    pub fn try_take_kept(&self) -> Option<Vec<u8>> {
+    pub fn try_take_kept(&self) -> Option<Result<Vec<u8>, SendError>> {
         match self.kept.try_lock() {
             Ok(mut kept) => Some(kept.take()),
             Err(TryLockError::Poisoned(poisoned)) => Some(poisoned.into_inner().take()),
@@ -127,8 +145,10 @@ impl Outflow {
 
     /// For the flusher: how long until something must be sent; none when nothing is kept, which ends the watch.
     pub(super) fn due(&self) -> Option<Duration> {
-        // Locked: somebody is just sending or keeping.
-        let Ok(mut kept) = self.kept.try_lock() else { return Some(PATIENCE) };
+        let Ok(mut kept) = self.kept.try_lock() else {
+            // Whoever is sending ends the watch; whoever is keeping is done in a moment.
+            return if self.sending.load(Ordering::Acquire) { None } else { Some(PATIENCE) };
+        };
         kept.watched = kept.since.is_some();
         kept.since.map(|since| PATIENCE.saturating_sub(since.elapsed()))
     }
@@ -139,7 +159,7 @@ impl Outflow {
         if kept.since.is_none_or(|since| since.elapsed() < PATIENCE) {
             return;
         }
-        if let Err(error) = kept.send(&self.lease, None, None, &[], Send::FLUSH) {
+        if let Err(error) = self.send_locked(&mut kept, None, None, &[], Send::FLUSH) {
             kept.failure = Some(error);
         }
     }
@@ -174,11 +194,11 @@ impl Kept {
         sent?
     }
 
-    fn take(&mut self) -> Vec<u8> {
+    fn take(&mut self) -> Result<Vec<u8>, SendError> {
         self.since = None;
         self.last = None;
-        self.failure = None;
-        std::mem::take(&mut self.bytes)
+        let bytes = std::mem::take(&mut self.bytes);
+        self.failure.take().map_or(Ok(bytes), Err)
     }
 }
 
@@ -206,7 +226,7 @@ mod tests {
                 }
             }
             outflow.send(None, None, &[Bytes::new(b"d")], Send::LAST).unwrap();
-            assert_eq!(outflow.take_kept(), b"");
+            assert_eq!(outflow.take_kept(), Ok(Vec::new()));
         });
         assert_eq!(memory.sent, b"abcd");
         assert!(memory.complete);
@@ -223,7 +243,7 @@ mod tests {
                 assert!(start.elapsed() < Duration::from_secs(30), "the flusher did not come");
                 std::thread::yield_now();
             }
-            outflow.take_kept();
+            outflow.take_kept().unwrap();
         });
         assert_eq!(memory.sent, b"x");
     }
@@ -233,7 +253,7 @@ mod tests {
         with_outflow(|outflow| {
             assert!(!outflow.keep(&vec![0; ROOM + 1]));
             assert!(!outflow.keep(&vec![0; ROOM + 1]), "nothing of this size is kept");
-            outflow.take_kept();
+            outflow.take_kept().unwrap();
         });
     }
 
@@ -250,7 +270,8 @@ mod tests {
             }
             assert!(!outflow.keep(b"y"));
             assert_eq!(outflow.send(None, None, &[], Send::FLUSH), Err(SendError::ClientGone));
-            outflow.take_kept();
+            assert_eq!(outflow.take_kept(), Err(SendError::ClientGone));
+            assert_eq!(outflow.take_kept(), Ok(Vec::new()));
         });
     }
 }

@@ -51,6 +51,9 @@ pub struct RequestView<'a> {
     pub https: bool,
     /// The client asked with HEAD, whatever `REQUEST_METHOD` says: no body reaches it.
     pub head: bool,
+    /// A filter of the server works on the content of the reply: every block goes through it on the request's own thread
+    /// as it comes, for such a filter may do anything, up to serving another request.
+    pub content_filters: bool,
     /// When the server began to read the request, in microseconds since the epoch.
     pub request_start: i64,
 }

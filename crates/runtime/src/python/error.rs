@@ -192,13 +192,23 @@ impl<'py> Attached<'py> {
         Raised::already(self)
     }
 
-    /// Raises an exception given as the triple of `sys.exc_info()`.
-    pub fn restore(self, kind: Obj<'py>, value: Obj<'py>, traceback: Obj<'py>) -> Raised<'py> {
+    /// Raises an exception given as the triple of `sys.exc_info()`; none when it is not one.
+    pub fn restore(self, kind: Obj<'py>, value: Obj<'py>, traceback: Obj<'py>) -> Option<Raised<'py>> {
+        // CPython takes the triple as it is, and writes behind whatever stands in an exception's place.
+        // SAFETY: reads the flags of live objects' types.
+        let is_class = unsafe { ffi::PyExceptionClass_Check(kind.as_raw()) } != 0;
+        // SAFETY: as above.
+        let is_exception = value.is_none() || unsafe { ffi::PyExceptionInstance_Check(value.as_raw()) } != 0;
+        // SAFETY: as above.
+        let is_traceback = traceback.is_none() || unsafe { ffi::PyTraceBack_Check(traceback.as_raw()) } != 0;
+        if !is_class || !is_exception || !is_traceback {
+            return None;
+        }
         let or_null =
             |object: Obj<'py>| if object.is_none() { std::ptr::null_mut() } else { object.into_raw() };
         // SAFETY: gives three references, or null where there is none, to the thread.
         unsafe { ffi::PyErr_Restore(kind.into_raw(), or_null(value), or_null(traceback)) };
-        Raised::already(self)
+        Some(Raised::already(self))
     }
 
     /// The result of a C API function that returns a negative number when an exception is set.

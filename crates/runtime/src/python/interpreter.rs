@@ -10,7 +10,7 @@ use std::sync::{Mutex, PoisonError, RwLock, RwLockReadGuard};
 
 use pyo3::ffi;
 
-use crate::python::{Attached, PyResult, raw};
+use crate::python::{Attached, PyResult, gilstate, raw};
 
 /// An interpreter and what `H` keeps for it: its types, names and loaded scripts.
 pub struct Interpreter<H: 'static> {
@@ -73,6 +73,7 @@ impl<H> Interpreters<H> {
         make: impl FnOnce(Attached<'_>) -> PyResult<'_, H>,
         explain: impl FnOnce(Attached<'_>, crate::python::Raised<'_>) -> E,
     ) -> Result<(), E> {
+        gilstate::learn();
         // SAFETY: the thread on which Python has just started is attached.
         let py = unsafe { Attached::assume() };
         let made = make(py).map_err(|raised| explain(py, raised));
@@ -143,6 +144,7 @@ impl<H> Interpreter<H> {
         let state = self.thread_state();
         // SAFETY: this thread's own state, and the thread is detached.
         unsafe { ffi::PyEval_RestoreThread(state) };
+        gilstate::point_to(state);
         let _leave = Leave;
         // SAFETY: attached by the line above until `_leave` is dropped.
         body(unsafe { Attached::assume() }, &self.host)
@@ -159,8 +161,8 @@ impl<H> Interpreter<H> {
     #[cold]
     fn new_thread_state(&'static self) -> *mut ffi::PyThreadState {
         let state = if let Some(main) = self.main {
-            // The first state of a thread is the one that the GILState functions find, and those are for the main
-            // interpreter: its state must come first, or they would lead extensions, and us, into this one.
+            // The GILState function below makes a state only for a thread that has none, and gives the one it has
+            // otherwise: the main interpreter's must come first.
             main.thread_state();
             // SAFETY: the interpreter lives until the process ends; the lock need not be held.
             unsafe { ffi::PyThreadState_New(self.state) }
@@ -191,6 +193,7 @@ impl<H> Interpreter<H> {
             unsafe { ffi::PyEval_SaveThread() };
             return Err(None);
         }
+        gilstate::point_to(thread);
         // SAFETY: attached to the new interpreter.
         let py = unsafe { Attached::assume() };
         match make(py).map_err(|raised| explain(py, raised)) {

@@ -17,6 +17,7 @@ mod class;
 mod configuration;
 mod dict;
 mod error;
+mod gilstate;
 mod instance;
 mod interpreter;
 mod module;

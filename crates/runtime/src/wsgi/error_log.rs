@@ -15,9 +15,9 @@ thread_local! {
     static CURRENT: RefCell<Option<Rc<Transaction>>> = const { RefCell::new(None) };
 }
 
-/// Says which request the thread serves from now on.
-pub fn set_current(transaction: Option<Rc<Transaction>>) {
-    CURRENT.set(transaction);
+/// Says which request the thread serves from now on; returns which it was before.
+pub fn set_current(transaction: Option<Rc<Transaction>>) -> Option<Rc<Transaction>> {
+    CURRENT.replace(transaction)
 }
 
 /// The request that the thread serves.
@@ -37,7 +37,7 @@ enum Target {
     /// `wsgi.errors` of a request.
     Request(Rc<Transaction>),
     /// `sys.stderr` or `sys.stdout`: the request that the writing thread serves, or else the server's log.
-    Thread { settings: &'static Settings, level: Level, lines: RefCell<Lines> },
+    Thread { settings: &'static Settings, lines: RefCell<Lines> },
 }
 
 impl Log {
@@ -48,7 +48,7 @@ impl Log {
 
     /// `sys.stderr` or `sys.stdout`.
     pub fn of_thread(settings: &'static Settings, name: &'static CStr) -> Self {
-        Self { name, target: Target::Thread { settings, level: Level::Error, lines: RefCell::default() } }
+        Self { name, target: Target::Thread { settings, lines: RefCell::default() } }
     }
 
     fn write_bytes<'py>(&self, py: Attached<'py>, call: &str, bytes: &[u8]) -> PyResult<'py, ()> {
@@ -61,14 +61,14 @@ impl Log {
                 }
                 transaction.write_log(py, Level::Error, bytes);
             }
-            Target::Thread { settings, level, lines } => {
+            Target::Thread { settings, lines } => {
                 if let Some(transaction) = current().filter(|transaction| transaction.is_open()) {
-                    transaction.write_log(py, *level, bytes);
+                    transaction.write_log(py, Level::Error, bytes);
                     return Ok(());
                 }
                 let mut complete = Vec::new();
                 lines.borrow_mut().write(bytes, |line| complete.push(line));
-                log_outside_request(py, settings, *level, &complete);
+                log_outside_request(py, settings, &complete);
             }
         }
         Ok(())
@@ -109,13 +109,13 @@ impl Log {
                     transaction.flush_lines(py);
                 }
             }
-            Target::Thread { settings, level, lines } => {
+            Target::Thread { settings, lines } => {
                 if let Some(transaction) = current() {
                     transaction.flush_lines(py);
                 }
                 let mut rest = Vec::new();
                 lines.borrow_mut().flush(|line| rest.push(line));
-                log_outside_request(py, settings, *level, &rest);
+                log_outside_request(py, settings, &rest);
             }
         }
         Ok(py.none())
@@ -151,10 +151,10 @@ impl Log {
     }
 }
 
-fn log_outside_request(py: Attached<'_>, settings: &'static Settings, level: Level, lines: &[Vec<u8>]) {
+fn log_outside_request(py: Attached<'_>, settings: &'static Settings, lines: &[Vec<u8>]) {
     if !lines.is_empty() {
         let log = settings.log;
-        py.detach(|| lines.iter().for_each(|line| log.write(level, line)));
+        py.detach(|| lines.iter().for_each(|line| log.write(Level::Error, line)));
     }
 }
 

@@ -103,7 +103,7 @@ impl Host {
 
     /// Takes the objects of a finished request back.
     pub fn give_back(&self, py: Attached<'_>, toolkit: Toolkit) {
-        if toolkit.is_reusable(py) && self.toolkits.borrow().len() < MOST_TOOLKITS {
+        if toolkit.is_reusable(py, &self.types) && self.toolkits.borrow().len() < MOST_TOOLKITS {
             self.toolkits.borrow_mut().push(toolkit);
         } else {
             toolkit.release(py);

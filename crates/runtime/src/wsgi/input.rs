@@ -96,6 +96,7 @@ impl Input {
 
     fn read<'py>(&self, py: Attached<'py>, args: Args<'_, 'py>) -> PyResult<'py, Obj<'py>> {
         let size = optional_size(py, args.expect(py, "read", 0, 1)?)?;
+        let _reading = self.transaction.reading.take(py);
         self.check(py, "read")?;
         match usize::try_from(size) {
             Ok(0) => {
@@ -189,6 +190,7 @@ impl Input {
 
     fn readline<'py>(&self, py: Attached<'py>, args: Args<'_, 'py>) -> PyResult<'py, Obj<'py>> {
         let size = optional_size(py, args.expect(py, "readline", 0, 1)?)?;
+        let _reading = self.transaction.reading.take(py);
         self.check(py, "readline")?;
         let line = self.line(py, "readline", usize::try_from(size).unwrap_or(usize::MAX))?;
         py.bytes(&line)
@@ -196,6 +198,7 @@ impl Input {
 
     fn readlines<'py>(&self, py: Attached<'py>, args: Args<'_, 'py>) -> PyResult<'py, Obj<'py>> {
         let hint = optional_size(py, args.expect(py, "readlines", 0, 1)?)?;
+        let _reading = self.transaction.reading.take(py);
         self.check(py, "readlines")?;
         let enough = usize::try_from(hint).ok().filter(|hint| *hint > 0).unwrap_or(usize::MAX);
         let lines = py.list(&[])?;
@@ -212,6 +215,7 @@ impl Input {
     }
 
     fn next<'py>(&self, py: Attached<'py>) -> PyResult<'py, Option<Obj<'py>>> {
+        let _reading = self.transaction.reading.take(py);
         self.check(py, "iteration")?;
         let line = self.line(py, "iteration", usize::MAX)?;
         if line.is_empty() { Ok(None) } else { py.bytes(&line).map(Some) }

@@ -12,7 +12,6 @@ mod file_wrapper;
 mod header_keys;
 mod host;
 mod input;
-mod loading;
 mod log_handler;
 mod place;
 mod process;
@@ -27,6 +26,7 @@ mod start_response;
 mod toolkit;
 mod traceback;
 mod transaction;
+mod turn;
 mod types;
 
 pub use process::{import, start, stop};

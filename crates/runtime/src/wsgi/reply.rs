@@ -70,7 +70,10 @@ pub fn deliver(
     }
     match sent {
         Ok(body) => finish(py, transaction, body),
-        Err(Outcome::Broken) => Ending::Last(Rest::broken(transaction.take_kept(py))),
+        Err(Outcome::Broken) => match transaction.take_kept(py) {
+            Ok(body) if !body.is_empty() => Ending::Last(Rest::broken(body)),
+            _ => Ending::Over(Outcome::Broken),
+        },
         Err(outcome) => Ending::Over(outcome),
     }
 }
@@ -270,7 +273,10 @@ fn finish(py: Attached<'_>, transaction: &Transaction, body: Body) -> Ending {
             (body, known)
         }
         Body::Collected(body) => (body, None),
-        Body::Sent => (transaction.take_kept(py), None),
+        Body::Sent => match transaction.take_kept(py) {
+            Ok(body) => (body, None),
+            Err(error) => return Ending::Over(stopped(py, transaction, error)),
+        },
     };
     transaction.stage.set(Stage::Complete);
     let head = (stage == Stage::HeadKnown).then(|| transaction.head.take());

@@ -14,10 +14,14 @@ use oxwsgi_core::report::{Level, Number};
 use oxwsgi_core::request::Target;
 
 use crate::python::{Attached, Held, Obj, PyResult};
-use crate::wsgi::loading::Loading;
 use crate::wsgi::place::Place;
 use crate::wsgi::report::Report;
 use crate::wsgi::traceback::{self, Event};
+use crate::wsgi::turn::Turn;
+
+/// One loader at a time in the process, whichever interpreter it loads into: scripts import modules, and interpreters
+/// share the state of extension modules.
+static LOADING: Turn = Turn::new();
 
 /// The names that the gateway looks for in a script's module.
 #[derive(Debug)]
@@ -138,7 +142,7 @@ impl Script {
         report: Report<'_>,
         target: &Target<'_>,
     ) -> PyResult<'py, Option<Obj<'py>>> {
-        let _loading = Loading::acquire(py);
+        let _loading = LOADING.take(py);
         // Another thread may have done it meanwhile.
         let verb = match self.state(py, names, place, report, target)? {
             State::Ready(globals) => return Ok(Some(globals)),

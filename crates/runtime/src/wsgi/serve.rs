@@ -61,6 +61,20 @@ fn attend(
     view: &RequestView<'_>,
     exchange: &mut RemoteExchange<'_>,
 ) -> Ending {
+    // A request may be made by a filter on another's reply, on the same thread; until this one has its own log, nothing
+    // of it may go to that one's, whose exchange this thread is using.
+    let outer = error_log::set_current(None);
+    let ending = attend_alone(py, host, view, exchange);
+    error_log::set_current(outer);
+    ending
+}
+
+fn attend_alone(
+    py: Attached<'_>,
+    host: &Host,
+    view: &RequestView<'_>,
+    exchange: &mut RemoteExchange<'_>,
+) -> Ending {
     let toolkit = match host.take_toolkit(py) {
         Ok(toolkit) => toolkit,
         Err(raised) => {
@@ -70,6 +84,8 @@ fn attend(
     };
     let transaction = Rc::clone(&toolkit.transaction);
     error_log::set_current(Some(Rc::clone(&transaction)));
+    // Of a reply that was broken off: none of it may go out on this exchange.
+    let _ = transaction.take_kept(py);
     let ending = transaction.lease().lend(exchange, || {
         transaction.begin(view);
         let ending = guard(

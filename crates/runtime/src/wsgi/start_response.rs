@@ -55,12 +55,17 @@ impl StartResponse {
             }
             None => {}
         }
-        // Built beside the transaction's own, which stays what it was when this one is refused.
-        let mut head = self.transaction.head.take();
+        // A second head is built beside the first, which stays when the second is refused.
+        let first = self.transaction.stage.get() == Stage::Silent;
+        let mut head = if first { self.transaction.head.take() } else { ReplyHead::default() };
         head.clear();
         let filled = fill(py, &mut head, status, headers);
-        self.transaction.stage.set(if filled.is_ok() { Stage::HeadKnown } else { Stage::Silent });
-        self.transaction.head.replace(head);
+        if first || filled.is_ok() {
+            self.transaction.head.replace(head);
+        }
+        if filled.is_ok() {
+            self.transaction.stage.set(Stage::HeadKnown);
+        }
         filled.map(|()| self.write.share(py))
     }
 }
@@ -104,7 +109,14 @@ fn wrong<'py>(py: Attached<'py>, error: &HeadError) -> Raised<'py> {
 
 fn raise_again<'py>(py: Attached<'py>, exc_info: &[Obj<'py>]) -> Raised<'py> {
     match exc_info {
-        [kind, value, traceback] => py.restore(kind.clone(), value.clone(), traceback.clone()),
+        [kind, value, traceback] => {
+            py.restore(kind.clone(), value.clone(), traceback.clone()).unwrap_or_else(|| {
+                py.raise(
+                    Exception::Type,
+                    "exc_info must be the exception's class, the exception, and its traceback",
+                )
+            })
+        }
         _ => {
             let text = format!("exc_info must be a 3-tuple, got length {}", exc_info.len());
             py.raise(Exception::Type, text)

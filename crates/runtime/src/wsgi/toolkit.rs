@@ -54,9 +54,9 @@ impl Toolkit {
         self.errors.get(py)
     }
 
-    /// Whether the next request may have these objects: nobody else has one, and the text stream, whose settings an
-    /// application can change, was not used.
-    pub fn is_reusable(&self, py: Attached<'_>) -> bool {
+    /// Whether the next request may have these objects: nobody else has one, and the text stream, which an application can
+    /// change, is as it was made.
+    pub fn is_reusable(&self, py: Attached<'_>, types: &Types) -> bool {
         let sole = |held: &Held, own: u32| held.references(py) == own;
         !self.transaction.is_touched()
             && sole(&self.start_response, 1)
@@ -65,6 +65,10 @@ impl Toolkit {
             // `start_response` has `write`, and the text stream its log.
             && sole(&self.write, 2)
             && sole(&self.log, 2)
+            && types.is_as_made(py, self.errors.get(py)).unwrap_or_else(|raised| {
+                raised.clear();
+                false
+            })
     }
 
     /// Gives the objects up to whoever else has them.

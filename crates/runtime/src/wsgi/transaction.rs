@@ -15,6 +15,7 @@ use oxwsgi_core::request::{BodyLength, RequestView};
 use crate::python::{Attached, PyResult};
 use crate::wsgi::read_ahead::ReadAhead;
 use crate::wsgi::settings::Settings;
+use crate::wsgi::turn::Turn;
 
 /// How far the reply is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,6 +41,9 @@ pub struct Transaction {
     pub body: Cell<BodyLength>,
     /// The client asked with HEAD.
     pub is_head_request: Cell<bool>,
+    content_filters: Cell<bool>,
+    /// Reading the request body, from the bytes read ahead to those on the wire.
+    pub reading: Turn,
     /// Request body bytes read but not yet asked for.
     pub read_ahead: RefCell<ReadAhead>,
     /// The reply's status and headers.
@@ -61,6 +65,8 @@ impl Transaction {
             touched: Cell::new(false),
             body: Cell::new(BodyLength::None),
             is_head_request: Cell::new(false),
+            content_filters: Cell::new(false),
+            reading: Turn::new(),
             read_ahead: RefCell::default(),
             head: RefCell::default(),
             stage: Cell::new(Stage::Silent),
@@ -80,12 +86,11 @@ impl Transaction {
         self.touched.set(false);
         self.body.set(view.body);
         self.is_head_request.set(view.head);
+        self.content_filters.set(view.content_filters);
         self.read_ahead.borrow_mut().reset();
         self.head.borrow_mut().clear();
         self.stage.set(Stage::Silent);
         self.sent.set(0);
-        // Of a reply that was broken off.
-        self.outflow.take_kept();
     }
 
     /// Ends the request: whatever an object does from now on raises. An exchange call that another thread is in
@@ -109,7 +114,7 @@ impl Transaction {
         self.touched.set(true);
     }
 
-    /// Whether the log stream was used.
+    /// Whether the log stream was used, and so perhaps closed or given other settings.
     pub fn is_touched(&self) -> bool {
         self.touched.get()
     }
@@ -142,15 +147,16 @@ impl Transaction {
     pub fn stream(&self, py: Attached<'_>, data: &[u8]) -> Result<(), SendError> {
         let wanted = &data[..self.quota(data.len())];
         let is_last = self.head.borrow().content_length() == Some(self.sent.get() + wanted.len() as u64);
-        if self.stage.get() == Stage::HeadSent && !is_last && self.outflow.keep(wanted) {
+        let may_wait = self.stage.get() == Stage::HeadSent && !is_last && !self.content_filters.get();
+        if may_wait && self.outflow.keep(wanted) {
             self.take_quota(wanted.len());
             return Ok(());
         }
         self.send(py, data, Send::FLUSH)
     }
 
-    /// What [`stream`](Self::stream) has kept. The reply's end is its way out.
-    pub fn take_kept(&self, py: Attached<'_>) -> Vec<u8> {
+    /// What [`stream`](Self::stream) has kept, for the end of the reply to send; or why what it kept before was not sent.
+    pub fn take_kept(&self, py: Attached<'_>) -> Result<Vec<u8>, SendError> {
         self.outflow.try_take_kept().unwrap_or_else(|| {
             let outflow = &self.outflow;
             py.detach(|| outflow.take_kept())

@@ -22,6 +22,7 @@ pub struct Types {
     pub signal_intercept: Type<SignalIntercept>,
     text_wrapper: Held,
     text_options: Held,
+    count_weak_references: Held,
 }
 
 impl Types {
@@ -43,11 +44,18 @@ impl Types {
             signal_intercept: Type::new(py)?,
             text_wrapper: py.import("io")?.attribute(c"TextIOWrapper")?.hold(),
             text_options: options.hold(),
+            count_weak_references: py.import("_weakref")?.attribute(c"getweakrefcount")?.hold(),
         })
     }
 
     /// A text stream that writes to `log`.
     pub fn text_stream<'py>(&self, py: Attached<'py>, log: &Obj<'py>) -> PyResult<'py, Obj<'py>> {
         self.text_wrapper.get(py).call_with_dict(&[log], self.text_options.get(py))
+    }
+
+    /// Whether a text stream is as it was made: nobody has set an attribute on it, or has a weak reference to it.
+    pub fn is_as_made<'py>(&self, py: Attached<'py>, stream: &Obj<'py>) -> PyResult<'py, bool> {
+        let references = self.count_weak_references.get(py).call_one(stream)?.to_int();
+        Ok(references == Some(0) && stream.attribute(c"__dict__")?.is_empty_dict())
     }
 }
