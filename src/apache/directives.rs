@@ -19,9 +19,9 @@ use oxwsgi_core::config::directive::{Block, Context, Directive, Notice, Setter};
 use oxwsgi_core::config::{DirectorySettings, ImportScript, ProcessSettings, ServerSettings};
 use oxwsgi_core::report::Level;
 
+use crate::apache::expression::Expression;
 use crate::apache::pool::Pool;
 use crate::apache::record::{Request, Server};
-use crate::apache::translate::Expression;
 use crate::apache::{ffi, log};
 
 /// This module's block of a server.

@@ -1,7 +1,7 @@
 //! The httpd module: what httpd finds by its symbol, and the map of this folder.
 //!
 //! Each imports only those before it: [`ffi`] httpd's C interface; [`pool`], [`record`], [`log`] and [`brigade`] make it
-//! safe to use; [`directives`] what is configured; [`translate`] from URL to script; [`request`] and [`exchange`] what
+//! safe to use; [`expression`] and [`directives`] what is configured; [`translate`] from URL to script; [`request`] and [`exchange`] what
 //! crosses to Python; [`discovery`] which Python; [`lifecycle`] its beginning and end; [`handler`] serves a request.
 
 #![allow(unsafe_code, reason = "defines the symbol that httpd loads")]
@@ -23,6 +23,7 @@ mod brigade;
 mod directives;
 mod discovery;
 mod exchange;
+mod expression;
 mod ffi;
 mod handler;
 mod lifecycle;

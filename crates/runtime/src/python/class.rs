@@ -171,15 +171,6 @@ fn make_type<C: Class>(py: Attached<'_>) -> PyResult<'_, Obj<'_>> {
         C::METHODS.iter().map(|method| method.0).chain([ffi::PyMethodDef::zeroed()]).collect();
     let properties: Vec<ffi::PyGetSetDef> =
         C::PROPERTIES.iter().map(|property| property.0).chain([ffi::PyGetSetDef::default()]).collect();
-    let vectorcall = ffi::PyMemberDef {
-        name: c"__vectorcalloffset__".as_ptr(),
-        type_code: ffi::Py_T_PYSSIZET,
-        offset: offset_of!(Instance<C>, vectorcall) as isize,
-        flags: ffi::Py_READONLY,
-        doc: std::ptr::null(),
-    };
-    let members = vec![vectorcall, ffi::PyMemberDef::default()];
-
     let mut flags = ffi::Py_TPFLAGS_DEFAULT;
     let slot = |slot: c_int, pointer: *mut c_void| ffi::PyType_Slot { slot, pfunc: pointer };
     let mut slots = vec![
@@ -189,6 +180,14 @@ fn make_type<C: Class>(py: Attached<'_>) -> PyResult<'_, Obj<'_>> {
         slot(ffi::Py_tp_getset, properties.leak().as_mut_ptr().cast()),
     ];
     if C::SLOTS.call.is_some() {
+        let vectorcall = ffi::PyMemberDef {
+            name: c"__vectorcalloffset__".as_ptr(),
+            type_code: ffi::Py_T_PYSSIZET,
+            offset: offset_of!(Instance<C>, vectorcall) as isize,
+            flags: ffi::Py_READONLY,
+            doc: std::ptr::null(),
+        };
+        let members = vec![vectorcall, ffi::PyMemberDef::default()];
         flags |= raw::HAVE_VECTORCALL;
         slots.push(slot(ffi::Py_tp_members, members.leak().as_mut_ptr().cast()));
         slots.push(slot(ffi::Py_tp_call, raw::PyVectorcall_Call as *mut c_void));

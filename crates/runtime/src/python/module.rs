@@ -6,7 +6,7 @@ use pyo3::ffi;
 
 use crate::python::{Attached, Held, Obj, PyResult};
 
-/// `sys.modules` and the modules that we put there.
+/// A module in `sys.modules` that was not loaded from a file.
 #[derive(Debug)]
 pub struct Module {
     object: Held,

@@ -23,6 +23,15 @@ impl<'py> Attached<'py> {
     }
 }
 
+impl<'py> Attached<'py> {
+    /// A `tuple` of `int`s, as versions are.
+    pub fn numbers(self, numbers: &[u32]) -> PyResult<'py, Obj<'py>> {
+        let numbers =
+            numbers.iter().map(|number| self.int(i64::from(*number))).collect::<Result<Vec<_>, _>>()?;
+        self.tuple(&numbers.iter().collect::<Vec<_>>())
+    }
+}
+
 impl<'py> Obj<'py> {
     /// Appends to a `list`.
     pub fn append(&self, item: &Self) -> PyResult<'py, ()> {

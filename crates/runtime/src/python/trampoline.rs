@@ -44,9 +44,13 @@ unsafe fn arguments<'a, 'py>(items: *const *mut ffi::PyObject, count: usize) -> 
     Args { items }
 }
 
-/// Runs the body of a slot: its result as CPython expects it, a panic as `RuntimeError`.
-fn answer<'py>(py: Attached<'py>, body: impl FnOnce() -> PyResult<'py, Obj<'py>>) -> *mut ffi::PyObject {
-    let body = || body().map_or(null_mut(), Obj::into_raw);
+/// Runs the body of a slot: its result as CPython expects it, a panic as `RuntimeError`. No object without an exception
+/// ends an iteration.
+fn answer<'py>(
+    py: Attached<'py>,
+    body: impl FnOnce() -> PyResult<'py, Option<Obj<'py>>>,
+) -> *mut ffi::PyObject {
+    let body = || body().ok().flatten().map_or(null_mut(), Obj::into_raw);
     guard(body, |message| {
         drop(py.raise(Exception::Runtime, format!("internal error of oxwsgi: {message}")));
         null_mut()
@@ -70,7 +74,7 @@ where
     let args = unsafe { arguments(items, count.unsigned_abs()) };
     // SAFETY: a function item has no size (asserted in `method`), so any address is one.
     let function = unsafe { std::ptr::NonNull::<F>::dangling().read() };
-    answer(py, || function(value, py, args))
+    answer(py, || function(value, py, args).map(Some))
 }
 
 pub unsafe extern "C" fn property_trampoline<C, F>(
@@ -87,7 +91,7 @@ where
     let value = unsafe { value_of::<C>(this) };
     // SAFETY: a function item has no size (asserted in `property`), so any address is one.
     let function = unsafe { std::ptr::NonNull::<F>::dangling().read() };
-    answer(py, || function(value, py))
+    answer(py, || function(value, py).map(Some))
 }
 
 pub unsafe extern "C" fn call_trampoline<C: Class>(
@@ -105,12 +109,12 @@ pub unsafe extern "C" fn call_trampoline<C: Class>(
     // SAFETY: the vectorcall convention.
     let args = unsafe { arguments(items, count) };
     answer(py, || {
-        let Some(call) = C::SLOTS.call else { return Ok(py.none()) };
+        let Some(call) = C::SLOTS.call else { return Ok(None) };
         // SAFETY: null or a tuple of names.
         if !keywords.is_null() && unsafe { ffi::PyTuple_Size(keywords) } > 0 {
             return Err(py.raise(Exception::Type, "no keyword arguments are taken"));
         }
-        call(value, py, args)
+        call(value, py, args).map(Some)
     })
 }
 
@@ -119,12 +123,7 @@ pub unsafe extern "C" fn next_trampoline<C: Class>(this: *mut ffi::PyObject) -> 
     let py = unsafe { Attached::assume() };
     // SAFETY: the slot of `C`'s type.
     let value = unsafe { value_of::<C>(this) };
-    let Some(next) = C::SLOTS.next else { return null_mut() };
-    let body = || next(value, py).ok().flatten().map_or(null_mut(), Obj::into_raw);
-    guard(body, |message| {
-        drop(py.raise(Exception::Runtime, format!("internal error of oxwsgi: {message}")));
-        null_mut()
-    })
+    answer(py, || C::SLOTS.next.map_or(Ok(None), |next| next(value, py)))
 }
 
 pub unsafe extern "C" fn attribute_trampoline<C: Class>(
@@ -137,7 +136,7 @@ pub unsafe extern "C" fn attribute_trampoline<C: Class>(
     let value = unsafe { value_of::<C>(this) };
     // SAFETY: the argument lives for the call.
     let name: Borrowed<'_, '_> = unsafe { Obj::borrow(py, name) };
-    answer(py, || C::SLOTS.attribute.map_or_else(|| Ok(py.none()), |attribute| attribute(value, &name)))
+    answer(py, || C::SLOTS.attribute.map_or(Ok(None), |attribute| attribute(value, &name).map(Some)))
 }
 
 pub unsafe extern "C" fn new_trampoline<C: Class>(
@@ -155,10 +154,10 @@ pub unsafe extern "C" fn new_trampoline<C: Class>(
         unsafe { Obj::borrow(py, keywords) }
     });
     answer(py, || {
-        let Some(new) = C::SLOTS.new else { return Ok(py.none()) };
+        let Some(new) = C::SLOTS.new else { return Ok(None) };
         let value = new(py, Args { items: &items }, Keywords { names: names.as_deref() })?;
         // SAFETY: `kind` is `C`'s type or a subtype: this is its `tp_new`.
-        unsafe { allocate(py, kind, value) }
+        unsafe { allocate(py, kind, value) }.map(Some)
     })
 }
 

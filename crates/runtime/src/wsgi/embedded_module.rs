@@ -17,7 +17,7 @@ pub fn add<'py>(
     let oxwsgi = Module::add(py, c"oxwsgi")?;
     let version: Vec<u32> =
         env!("CARGO_PKG_VERSION").split('.').filter_map(|part| part.parse().ok()).collect();
-    oxwsgi.set(py, c"version", &numbers(py, &version)?)?;
+    oxwsgi.set(py, c"version", &py.numbers(&version)?)?;
     oxwsgi.set(py, c"__version__", &py.text(env!("CARGO_PKG_VERSION"))?)?;
     if settings.server_version != [0; 3] {
         add_apache(py, settings)?;
@@ -37,7 +37,7 @@ fn add_mod_wsgi<'py>(
     if let Some(path) = submodules {
         module.set(py, c"__path__", &path)?;
     }
-    module.set(py, c"version", &numbers(py, &COMPATIBILITY)?)?;
+    module.set(py, c"version", &py.numbers(&COMPATIBILITY)?)?;
     module.set(py, c"process_group", &py.latin1(&settings.process_group)?)?;
     module.set(py, c"application_group", &py.latin1(group)?)?;
     module.set(py, c"maximum_processes", &py.int(settings.maximum_processes.into())?)?;
@@ -48,7 +48,7 @@ fn add_mod_wsgi<'py>(
 
 fn add_apache<'py>(py: Attached<'py>, settings: &Settings) -> PyResult<'py, ()> {
     let module = Module::add(py, c"apache")?;
-    module.set(py, c"version", &numbers(py, &settings.server_version)?)?;
+    module.set(py, c"version", &py.numbers(&settings.server_version)?)?;
     module.set(py, c"maximum_processes", &py.int(settings.maximum_processes.into())?)?;
     module.set(py, c"threads_per_process", &py.int(settings.threads_per_process.into())?)?;
     module.set(py, c"description", &py.latin1(&settings.server_description)?)?;
@@ -71,11 +71,6 @@ fn distribution_path(py: Attached<'_>) -> Option<Obj<'_>> {
         raised.clear();
         None
     })
-}
-
-fn numbers<'py>(py: Attached<'py>, numbers: &[u32]) -> PyResult<'py, Obj<'py>> {
-    let numbers = numbers.iter().map(|number| py.int(i64::from(*number))).collect::<Result<Vec<_>, _>>()?;
-    py.tuple(&numbers.iter().collect::<Vec<_>>())
 }
 
 /// Puts directories at the front of `sys.path`, after `site` has looked into them for `.pth` files.

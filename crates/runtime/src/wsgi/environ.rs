@@ -69,13 +69,8 @@ impl EnvironTemplate {
     /// For the interpreter that the thread is attached to.
     pub fn new<'py>(py: Attached<'py>, settings: &Settings, file_wrapper: &Obj<'py>) -> PyResult<'py, Self> {
         let template = py.dict()?;
-        let numbers = |numbers: &[u32]| {
-            let numbers =
-                numbers.iter().map(|number| py.int(i64::from(*number))).collect::<Result<Vec<_>, _>>()?;
-            py.tuple(&numbers.iter().collect::<Vec<_>>())
-        };
         let set = |key: &CStr, value: Obj<'py>| template.set_item(&py.name(key)?, &value);
-        set(c"wsgi.version", numbers(&[1, 0])?)?;
+        set(c"wsgi.version", py.numbers(&[1, 0])?)?;
         set(c"wsgi.url_scheme", py.name(c"http")?)?;
         set(c"wsgi.multithread", py.bool(settings.multithread))?;
         set(c"wsgi.multiprocess", py.bool(settings.multiprocess))?;
@@ -84,9 +79,9 @@ impl EnvironTemplate {
         set(c"wsgi.file_wrapper", file_wrapper.clone())?;
         set(c"wsgi.input", py.none())?;
         set(c"wsgi.errors", py.none())?;
-        set(c"mod_wsgi.version", numbers(&COMPATIBILITY)?)?;
+        set(c"mod_wsgi.version", py.numbers(&COMPATIBILITY)?)?;
         if settings.server_version != [0; 3] {
-            set(c"apache.version", numbers(&settings.server_version)?)?;
+            set(c"apache.version", py.numbers(&settings.server_version)?)?;
         }
         set(c"mod_wsgi.thread_id", py.none())?;
         set(c"mod_wsgi.request_start", py.none())?;

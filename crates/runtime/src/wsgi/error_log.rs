@@ -126,12 +126,12 @@ impl Log {
     }
 
     fn yes<'py>(&self, py: Attached<'py>, args: Args<'_, 'py>) -> PyResult<'py, Obj<'py>> {
-        args.expect(py, "writable", 0, 0)?;
+        args.expect(py, "this method", 0, 0)?;
         Ok(py.bool(true))
     }
 
     fn no<'py>(&self, py: Attached<'py>, args: Args<'_, 'py>) -> PyResult<'py, Obj<'py>> {
-        args.expect(py, "isatty", 0, 0)?;
+        args.expect(py, "this method", 0, 0)?;
         Ok(py.bool(false))
     }
 

@@ -25,7 +25,7 @@ const KEPT: usize = 64 * 1024;
 thread_local! {
     // 1-based number of the thread among those that serve; 0 before its first request.
     static THREAD_ID: Cell<u32> = const { Cell::new(0) };
-    // Memory of the last reply on this thread, for the next one.
+    // Memory of the last collected reply on this thread, for the next one.
     static SPARE: RefCell<(ReplyHead, Vec<u8>)> = RefCell::default();
 }
 
