@@ -13,12 +13,14 @@
 /logging              logging.getLogger().error through a StreamHandler on wsgi.errors
 /long                 one line of 20,000 characters
 /facts                JSON about the stream objects
+/mark                 JSON: the mark and the weak reference an earlier request left on its stream; leaves both
 """
 
 import json
 import logging
 import sys
 import threading
+import weakref
 from urllib.parse import parse_qsl
 
 
@@ -67,6 +69,16 @@ def through_logging(errors, texts):
     logger.removeHandler(handler)
 
 
+earlier = []
+
+
+def mark(errors):
+    found = [getattr(errors, "mark", None), any(reference() is errors for reference in earlier)]
+    errors.mark = "left by an earlier request"
+    earlier.append(weakref.ref(errors))
+    return found
+
+
 ROUTES = {
     "/write": lambda errors, texts: errors.write(texts[0]),
     "/writelines": lambda errors, texts: errors.writelines(texts),
@@ -88,6 +100,8 @@ def application(environ, start_response):
     body = b"done"
     if environ["PATH_INFO"] == "/facts":
         body = json.dumps(facts(errors)).encode()
+    elif environ["PATH_INFO"] == "/mark":
+        body = json.dumps(mark(errors)).encode()
     else:
         texts = [value for name, value in parse_qsl(environ["QUERY_STRING"]) if name == "text"]
         ROUTES[environ["PATH_INFO"]](errors, texts)

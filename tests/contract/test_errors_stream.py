@@ -119,3 +119,8 @@ def test_the_streams_are_text_files(gateway, stream):
     assert facts["type"] == "TextIOWrapper"
     assert facts["isatty"] is False
     assert facts["fileno"].startswith("OSError")
+
+
+def test_each_request_has_a_stream_of_its_own(gateway):
+    for _ in range(5):
+        assert gateway.get("/errors/mark").json() == [None, False]

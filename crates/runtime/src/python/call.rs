@@ -14,16 +14,6 @@ impl<'py> Obj<'py> {
         unsafe { Self::from_owned(self.py(), ffi::PyObject_CallNoArgs(self.as_raw())) }
     }
 
-    /// `self(argument)`, without a tuple in between.
-    pub fn call_one(&self, argument: &Self) -> PyResult<'py, Self> {
-        let end: *mut ffi::PyObject = null_mut();
-        // SAFETY: live objects and the null that ends them; returns a new reference or null with an exception.
-        unsafe {
-            let result = ffi::PyObject_CallFunctionObjArgs(self.as_raw(), argument.as_raw(), end);
-            Self::from_owned(self.py(), result)
-        }
-    }
-
     /// `self(first, second)`, without a tuple in between.
     #[inline]
     pub fn call_two(&self, first: &Self, second: &Self) -> PyResult<'py, Self> {

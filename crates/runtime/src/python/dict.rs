@@ -23,12 +23,6 @@ impl<'py> Obj<'py> {
         unsafe { Self::from_owned(self.py(), ffi::PyDict_Copy(self.as_raw())) }
     }
 
-    /// Whether this is a `dict` without items.
-    pub fn is_empty_dict(&self) -> bool {
-        // SAFETY: reads the flags of a live object's type, and the size only of a `dict`.
-        unsafe { ffi::PyDict_Check(self.as_raw()) != 0 && ffi::PyDict_Size(self.as_raw()) == 0 }
-    }
-
     /// `self[key] = value` of a `dict`.
     #[inline]
     pub fn set_item(&self, key: &Self, value: &Self) -> PyResult<'py, ()> {

@@ -81,6 +81,13 @@ impl<'py> Obj<'py> {
         unsafe { Attached::assume() }
     }
 
+    /// Whether `class` is the object's class, and not a base of it.
+    #[inline]
+    pub fn is_exactly(&self, class: &Self) -> bool {
+        // SAFETY: compares the address of a live object's type.
+        unsafe { ffi::Py_TYPE(self.as_raw()).cast() == class.as_raw() }
+    }
+
     /// Whether this is `None`.
     #[inline]
     pub fn is_none(&self) -> bool {

@@ -114,7 +114,7 @@ impl Host {
         let settings = self.place.settings();
         let stream = |name: &'static CStr| {
             let log = self.types.log.instance(py, Log::of_thread(settings, name))?;
-            self.types.text_stream(py, &log)
+            self.types.text_stream.make(py, &log)
         };
         py.set_sys(c"stderr", &stream(c"<stderr>")?)?;
         if settings.single_process {

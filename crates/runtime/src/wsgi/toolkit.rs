@@ -33,7 +33,7 @@ impl Toolkit {
             start_response: types.start_response.instance(py, start_response)?.hold(),
             write: write.hold(),
             input: types.input.instance(py, Input::new(Rc::clone(&transaction)))?.hold(),
-            errors: types.text_stream(py, &log)?.hold(),
+            errors: types.text_stream.make(py, &log)?.hold(),
             log: log.hold(),
             transaction,
         })
@@ -65,10 +65,7 @@ impl Toolkit {
             // `start_response` has `write`, and the text stream its log.
             && sole(&self.write, 2)
             && sole(&self.log, 2)
-            && types.is_as_made(py, self.errors.get(py)).unwrap_or_else(|raised| {
-                raised.clear();
-                false
-            })
+            && types.text_stream.is_as_made(py, self.errors.get(py))
     }
 
     /// Gives the objects up to whoever else has them.

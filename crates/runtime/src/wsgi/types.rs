@@ -1,6 +1,6 @@
 //! The gateway's classes, as one interpreter has them.
 
-use crate::python::{Attached, Held, Obj, PyResult, Type};
+use crate::python::{Attached, Maker, PyResult, Type};
 use crate::wsgi::error_log::Log;
 use crate::wsgi::file_wrapper::FileWrapper;
 use crate::wsgi::input::Input;
@@ -20,9 +20,8 @@ pub struct Types {
     pub file_wrapper: Type<FileWrapper>,
     pub restricted: Type<Restricted>,
     pub signal_intercept: Type<SignalIntercept>,
-    text_wrapper: Held,
-    text_options: Held,
-    count_weak_references: Held,
+    /// Makes the text stream of a log.
+    pub text_stream: Maker,
 }
 
 impl Types {
@@ -42,20 +41,7 @@ impl Types {
             file_wrapper: Type::new(py)?,
             restricted: Type::new(py)?,
             signal_intercept: Type::new(py)?,
-            text_wrapper: py.import("io")?.attribute(c"TextIOWrapper")?.hold(),
-            text_options: options.hold(),
-            count_weak_references: py.import("_weakref")?.attribute(c"getweakrefcount")?.hold(),
+            text_stream: Maker::new(py.import("io")?.attribute(c"TextIOWrapper")?, options)?,
         })
-    }
-
-    /// A text stream that writes to `log`.
-    pub fn text_stream<'py>(&self, py: Attached<'py>, log: &Obj<'py>) -> PyResult<'py, Obj<'py>> {
-        self.text_wrapper.get(py).call_with_dict(&[log], self.text_options.get(py))
-    }
-
-    /// Whether a text stream is as it was made: nobody has set an attribute on it, or has a weak reference to it.
-    pub fn is_as_made<'py>(&self, py: Attached<'py>, stream: &Obj<'py>) -> PyResult<'py, bool> {
-        let references = self.count_weak_references.get(py).call_one(stream)?.to_int();
-        Ok(references == Some(0) && stream.attribute(c"__dict__")?.is_empty_dict())
     }
 }
