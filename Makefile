@@ -15,7 +15,7 @@ DEMO := /var/tmp/oxwsgi-demo-$(shell id -u)
 
 BUILD_PACKAGES := apache2 apache2-dev build-essential clang libclang-dev python3 python3-venv
 
-.PHONY: help setup build demo test test-unit test-integration soak lint format bench install clean
+.PHONY: help setup build demo test test-unit test-integration test-reference soak lint format bench install clean
 .DEFAULT_GOAL := help
 
 help: ## Say what there is.
@@ -35,7 +35,7 @@ demo: build ## Serve the example on http://127.0.0.1:8000 (PORT=...).
 		$(DEMO)/venv/bin/pip install --quiet -r examples/hello_flask/requirements.txt; }
 	@$(DEMO)/oxwsgi serve $(DEMO)/hello_flask --python $(DEMO)/venv --port $(PORT)
 
-test: test-unit test-integration ## Build and run all tests but the slow ones.
+test: test-unit test-integration test-reference ## Build and run all tests but the slow ones.
 
 test-unit: build ## Run the tests that need no server.
 	cargo test --quiet
@@ -43,6 +43,10 @@ test-unit: build ## Run the tests that need no server.
 test-integration: build $(TOOLS)/.made ## Run the tests against real servers (PYTEST_ARGS=...).
 	@./tools/apt-install $$(cat tests/apt-packages.txt)
 	$(TOOLS)/bin/python -m pytest $(PYTEST_ARGS)
+
+test-reference: $(TOOLS)/.made ## Run the tests against mod_wsgi: those it fails must say why.
+	@./tools/apt-install $$(cat tests/apt-packages.txt)
+	$(TOOLS)/bin/python -m pytest --lane reference --lane reference-6 tests/contract tests/apache $(PYTEST_ARGS)
 
 soak: build $(TOOLS)/.made ## Run the slow tests: many mixed requests, and some under valgrind.
 	@./tools/apt-install $$(cat tests/apt-packages.txt)

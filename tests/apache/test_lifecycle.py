@@ -91,6 +91,7 @@ def test_a_graceful_restart_under_load_loses_nothing(start):
     assert load.answers >= 120
 
 
+@pytest.mark.differs("a child with threads ends when it is told to", reference="reference", run=False)
 def test_processes_that_are_replaced_under_load_lose_nothing(start):
     server = start('WSGIScriptAlias /iteration "${apps}/iteration.wsgi"\nMaxConnectionsPerChild 20')
     with Load(server) as load:
