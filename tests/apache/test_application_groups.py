@@ -155,6 +155,7 @@ def test_a_thread_goes_from_one_interpreter_to_another(start, order):
 
 
 @pytest.mark.every_python
+@pytest.mark.allows("AH00484")  # a busy machine may take all threads for a moment
 def test_interpreters_that_begin_at_once(start):
     """Each first request makes its interpreter while the others make theirs."""
     server = start("""

@@ -9,8 +9,15 @@ use crate::python::Attached;
 /// A flag and not a held mutex: a turn is waited for detached and used attached, and a mutex's guard cannot cross that.
 #[derive(Debug, Default)]
 pub struct Turn {
-    busy: Mutex<bool>,
+    state: Mutex<State>,
     free: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    busy: bool,
+    // Telling nobody would cost a system call.
+    waiting: usize,
 }
 
 /// A thread's turn, until dropped.
@@ -20,30 +27,39 @@ pub struct Taken<'a>(&'a Turn);
 impl Turn {
     /// Nobody's.
     pub const fn new() -> Self {
-        Self { busy: Mutex::new(false), free: Condvar::new() }
+        Self { state: Mutex::new(State { busy: false, waiting: 0 }), free: Condvar::new() }
     }
 
     /// Takes the turn; waits for it detached, for whoever has it may run Python code.
     pub fn take(&self, py: Attached<'_>) -> Taken<'_> {
-        // Nobody holds this mutex for longer than it takes to look at the flag.
-        let was_busy = std::mem::replace(&mut *self.lock(), true);
+        // Nobody holds this mutex for longer than it takes to look at the state.
+        let was_busy = std::mem::replace(&mut self.lock().busy, true);
         if was_busy {
-            py.detach(|| {
-                let busy = self.free.wait_while(self.lock(), |busy| *busy);
-                *busy.unwrap_or_else(PoisonError::into_inner) = true;
-            });
+            py.detach(|| self.wait());
         }
         Taken(self)
     }
 
-    fn lock(&self) -> MutexGuard<'_, bool> {
-        self.busy.lock().unwrap_or_else(PoisonError::into_inner)
+    fn wait(&self) {
+        let mut state = self.lock();
+        state.waiting += 1;
+        let mut state =
+            self.free.wait_while(state, |state| state.busy).unwrap_or_else(PoisonError::into_inner);
+        state.waiting -= 1;
+        state.busy = true;
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Drop for Taken<'_> {
     fn drop(&mut self) {
-        *self.0.lock() = false;
-        self.0.free.notify_one();
+        let mut state = self.0.lock();
+        state.busy = false;
+        if state.waiting > 0 {
+            self.0.free.notify_one();
+        }
     }
 }
