@@ -71,8 +71,7 @@ impl<'r> BrigadeExchange<'r> {
     #[inline]
     pub fn finish(&mut self, outcome: Outcome) -> i32 {
         if self.superseded {
-            // SAFETY: takes nothing.
-            return unsafe { ffi::shim_filter_error() };
+            return filter_error();
         }
         match outcome {
             Outcome::Sent => ffi::OK,
@@ -90,8 +89,7 @@ impl<'r> BrigadeExchange<'r> {
         if self.stage == Stage::Head {
             self.forget_head();
         }
-        // SAFETY: takes nothing.
-        let answered = unsafe { ffi::shim_filter_error() };
+        let answered = filter_error();
         if self.input_failure == Some(answered) {
             // The filter that refused the body has sent its own answer (413, 400).
             return answered;
@@ -226,8 +224,7 @@ impl<'r> BrigadeExchange<'r> {
         match result {
             Err(status) => {
                 output.clear();
-                // SAFETY: takes nothing.
-                if status == unsafe { ffi::shim_filter_error() } {
+                if status == filter_error() {
                     // For the application that is as if its client had gone: nobody wants more, nobody is at fault.
                     self.superseded = true;
                     return Err(FlowError::ClientGone);
@@ -320,8 +317,7 @@ impl Exchange for BrigadeExchange<'_> {
 
     fn error_text(&mut self) -> String {
         let status = self.last_failure;
-        // SAFETY: takes nothing.
-        if status == unsafe { ffi::shim_filter_error() } {
+        if status == filter_error() {
             return "An input filter has refused the request".to_owned();
         }
         if is_eagain(status) {
@@ -337,6 +333,12 @@ impl Exchange for BrigadeExchange<'_> {
         // SAFETY: our own buffer, which holds C text now.
         unsafe { CStr::from_ptr(start) }.to_string_lossy().into_owned()
     }
+}
+
+/// What a filter answers that has sent a reply of its own (`AP_FILTER_ERROR`).
+fn filter_error() -> Status {
+    // SAFETY: takes nothing.
+    unsafe { ffi::shim_filter_error() }
 }
 
 fn is_eagain(status: Status) -> bool {

@@ -17,8 +17,8 @@ static SLOT: OnceLock<Option<libc::pthread_key_t>> = OnceLock::new();
 /// Finds the slot. Called attached, on the thread that has started Python.
 pub fn learn() {
     SLOT.get_or_init(|| {
-        // 3.12 has this function and needs no help.
-        if raw::find(c"Py_NewInterpreterFromConfig").is_some() {
+        // From 3.12 no help is needed.
+        if raw::has_lock_per_interpreter() {
             return None;
         }
         // SAFETY: attached.

@@ -292,7 +292,7 @@ fn end_attached(own: *mut ffi::PyThreadState, main: *mut ffi::PyThreadState) {
     // SAFETY: attached with the last state of a sub-interpreter.
     unsafe { ffi::Py_EndInterpreter(own) };
     // Up to 3.11 the lock, which all interpreters share there, is still held; from 3.12 none is.
-    if raw::find(c"Py_NewInterpreterFromConfig").is_none() {
+    if !raw::has_lock_per_interpreter() {
         // SAFETY: this thread's own state of the main interpreter, whose lock is held.
         unsafe { ffi::PyThreadState_Swap(main) };
         // SAFETY: attached by the line above.

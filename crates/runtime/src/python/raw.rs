@@ -31,3 +31,8 @@ pub fn find(name: &CStr) -> Option<*mut c_void> {
     let address = unsafe { libc::dlsym(libc::RTLD_DEFAULT, name.as_ptr()) };
     (!address.is_null()).then_some(address)
 }
+
+/// Whether this is 3.12 or later, where each interpreter may have a lock of its own.
+pub fn has_lock_per_interpreter() -> bool {
+    find(c"Py_NewInterpreterFromConfig").is_some()
+}
