@@ -1,9 +1,10 @@
 //! What the processes of daemon mode hand each other outside of requests: the plan of a server's groups, the messages
-//! between server, supervisor and workers, and the board of counters that they share.
+//! between server, supervisor and workers, the board of counters that they share, and the command that starts a worker.
 //!
 //! No process is started here; that is the supervisor's.
 
 pub mod board;
+pub mod bootstrap;
 mod message;
 mod plan;
 
