@@ -4,9 +4,11 @@
 //! No process is started here; that is the supervisor's.
 
 pub mod board;
+mod handover;
 mod message;
 mod plan;
 
+pub use handover::{ALL_GROUPS, Handover};
 pub use message::{
     FromSupervisor, FromWorker, LONGEST_MESSAGE, Reason, ToSupervisor, ToWorker, decode, encode,
 };
