@@ -5,9 +5,11 @@
 
 pub mod board;
 pub mod bootstrap;
+mod handover;
 mod message;
 mod plan;
 
+pub use handover::{ALL_GROUPS, Handover};
 pub use message::{
     FromSupervisor, FromWorker, LONGEST_MESSAGE, Reason, ToSupervisor, ToWorker, decode, encode,
 };

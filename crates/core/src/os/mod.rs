@@ -1,10 +1,12 @@
 //! What the standard library lacks of the operating system: facts about a descriptor, a thread without signals,
+//! packets with descriptors,
 //! dropping privileges, running a program of someone else's within bounds. Knows no server and no Python.
 
 mod account;
 mod errand;
 pub mod file;
 mod obstacle;
+pub mod packet;
 mod running;
 mod shared;
 pub mod signals;
