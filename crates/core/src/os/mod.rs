@@ -1,15 +1,17 @@
 //! What the standard library lacks of the operating system: facts about a descriptor, a thread without signals,
-//! packets with descriptors,
-//! dropping privileges, running a program of someone else's within bounds. Knows no server and no Python.
+//! packets with descriptors, signals as bytes, the name of a process, dropping privileges, running a program of someone
+//! else's within bounds. Knows no server and no Python.
 
 mod account;
 mod errand;
 pub mod file;
 mod obstacle;
 pub mod packet;
+pub mod process;
 mod running;
 mod shared;
 pub mod signals;
+pub mod title;
 
 pub use account::Account;
 pub use errand::Errand;
