@@ -28,6 +28,8 @@ pub enum Exception {
     Os,
     /// `AttributeError`
     Attribute,
+    /// `SystemExit`
+    SystemExit,
 }
 
 impl Exception {
@@ -40,6 +42,7 @@ impl Exception {
                 Self::Runtime => ffi::PyExc_RuntimeError,
                 Self::Os => ffi::PyExc_OSError,
                 Self::Attribute => ffi::PyExc_AttributeError,
+                Self::SystemExit => ffi::PyExc_SystemExit,
             }
         }
     }

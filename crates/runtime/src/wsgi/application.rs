@@ -61,16 +61,17 @@ impl Scripts {
         })
     }
 
-    /// Loads a script before the first request; failures are logged.
-    pub fn import(&self, py: Attached<'_>, place: &Place, script: &[u8]) {
+    /// Loads a script before the first request; failures are logged. True when the script wants the process to end.
+    pub fn import(&self, py: Attached<'_>, place: &Place, script: &[u8]) -> bool {
         let target = Target { script: script.into(), script_mtime: -1, ..Target::default() };
         let report = Report::Process(place.settings());
         let loaded = self
             .script(py, place, script)
             .and_then(|script| script.globals(py, &self.names, place, report, &target));
-        if let Err(raised) = loaded {
+        loaded.map(|loaded| matches!(loaded, Loaded::Exit)).unwrap_or_else(|raised| {
             report.write(py, Level::Error, raised.take().lines());
-        }
+            false
+        })
     }
 
     fn look_up<'py>(
@@ -83,7 +84,7 @@ impl Scripts {
         let script = self.script(py, place, &target.script)?;
         let globals = match script.globals(py, &self.names, place, report, target)? {
             Loaded::Ready(globals) => globals,
-            Loaded::Failed => return Ok(Err(Refusal::Status(500))),
+            Loaded::Failed | Loaded::Exit => return Ok(Err(Refusal::Status(500))),
             Loaded::Outdated => return Ok(Err(Refusal::Retry(RetryReason::Reload))),
         };
         if let Some(callable) = globals.item(&script.callable_name(py, &target.callable)?)? {

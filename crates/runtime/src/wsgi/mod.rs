@@ -32,6 +32,7 @@ mod turn;
 mod types;
 mod watch;
 
+pub use crate::python::leave as leave_thread;
 pub use callbacks::Event;
 pub use oversight::{interrupt, log_stacks, take_lock};
 pub use process::{adopt, finish, import, publish, start, stop};

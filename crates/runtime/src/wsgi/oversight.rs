@@ -21,7 +21,8 @@ pub fn take_lock() {
 pub fn interrupt(watch: &'static Watch, turn: u64) {
     let Some(inside) = watch.inside(turn) else { return };
     let interpreters = Process::all_interpreters();
-    let Some(interpreter) = interpreters.iter().find(|interpreter| interpreter.address().addr() == inside) else {
+    let Some(interpreter) = interpreters.iter().find(|interpreter| interpreter.address().addr() == inside)
+    else {
         return;
     };
     interpreter.attach(|py, host| {

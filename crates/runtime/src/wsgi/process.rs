@@ -52,15 +52,15 @@ pub fn adopt(py: Attached<'_>, settings: Settings) -> Result<(), String> {
     process.interpreters.adopt(py, |py| Host::new(py, &process.settings, b""), explain)
 }
 
-/// Loads a script before the first request. See `RuntimeTable::import`.
-pub fn import(import: &Import<'_>) {
-    let Some(process) = PROCESS.get() else { return };
-    let imported = process.enter(&import.application_group, |py, host| {
-        host.scripts().import(py, host.place(), &import.script);
-    });
-    if let Err(error) = imported {
+/// Loads a script before the first request. See `RuntimeTable::import`. True when a service's script wants the process to end.
+pub fn import(import: &Import<'_>) -> bool {
+    let Some(process) = PROCESS.get() else { return false };
+    let imported = process
+        .enter(&import.application_group, |py, host| host.scripts().import(py, host.place(), &import.script));
+    imported.unwrap_or_else(|error| {
         process.settings.log(Level::Error, &error.to_string());
-    }
+        false
+    })
 }
 
 /// Tells the application, in each of its interpreters, of something that happens to the process.
@@ -159,8 +159,7 @@ impl Process {
     }
 
     fn log_unfinished(&self, reason: &str) {
-        self.settings
-            .log(Level::Info, &format!("The process ends while {reason}: Python is not finalised."));
+        self.settings.log(Level::Info, &format!("The process ends while {reason}: Python is not finalised."));
     }
 
     fn interpreter(&'static self, group: &[u8]) -> Result<&'static Interpreter<Host>, EnterError> {

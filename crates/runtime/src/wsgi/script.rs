@@ -51,6 +51,8 @@ pub enum Loaded<'py> {
     Failed,
     /// Only another process can have it: this one is a daemon process, and has an older version of the script.
     Outdated,
+    /// It wants the process to end, which is a service's to want.
+    Exit,
 }
 
 /// Whether a script has been loaded in this process.
@@ -201,10 +203,14 @@ impl Script {
                 Ok(Loaded::Ready(globals))
             }
             Err(raised) => {
+                let exception = raised.take();
+                if exception.is_system_exit() && place.settings().is_service() {
+                    return Ok(Loaded::Exit);
+                }
                 let doing = "loading WSGI script";
                 let event =
                     Event { number: Number(106), exit_number: Number(107), doing, script: &self.path };
-                traceback::report(py, place, report, event, &raised.take());
+                traceback::report(py, place, report, event, &exception);
                 Ok(Loaded::Failed)
             }
         }

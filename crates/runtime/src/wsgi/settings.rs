@@ -108,6 +108,11 @@ impl Settings {
         !self.process_group.is_empty()
     }
 
+    /// Whether this is a daemon process that runs scripts and serves no requests.
+    pub const fn is_service(&self) -> bool {
+        self.is_daemon() && self.threads_per_process == 0
+    }
+
     /// The name of the process group, for log lines.
     pub fn group_name(&self) -> String {
         String::from_utf8_lossy(&self.process_group).into_owned()

@@ -46,7 +46,12 @@ impl Types {
             restricted: Type::new(py)?,
             signal_intercept: Type::new(py)?,
             subscribe: Type::new(py)?,
-            request_timeout: py.new_base_exception(c"mod_wsgi.RequestTimeout", c"Raised in a request that has run for too long.")?.hold(),
+            request_timeout: py
+                .new_base_exception(
+                    c"mod_wsgi.RequestTimeout",
+                    c"Raised in a request that has run for too long.",
+                )?
+                .hold(),
             text_stream: Maker::new(py.import("io")?.attribute(c"TextIOWrapper")?, options)?,
         })
     }
