@@ -5,18 +5,25 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// A folder, the path under which its modules are imported, and the modules from the most basic up.
-const LAYERS: [(&str, &str, &str); 5] = [
+const LAYERS: [(&str, &str, &str); 6] = [
     (
         "crates/core/src",
         "crate::",
         "borrowed report boundary os home request config exchange abi wire daemon worker",
     ),
-    ("crates/runtime/src", "crate::", "python wsgi entry"),
+    ("crates/runtime/src", "crate::", "python wsgi worker entry"),
     (
         "crates/runtime/src/wsgi",
         "crate::wsgi::",
-        "settings place turn read_ahead transaction report traceback error_log input start_response file_wrapper restrict \
-         log_handler types toolkit header_keys environ script application embedded_module host process reply serve",
+        "settings watch place turn read_ahead transaction report traceback error_log input start_response file_wrapper \
+         restrict log_handler callbacks types toolkit header_keys environ script application embedded_module host process \
+         oversight reply serve",
+    ),
+    (
+        "crates/runtime/src/worker",
+        "crate::worker::",
+        "orders surroundings service control guardian poller queue connections tally transmission exchange workplace \
+         attendant pool prober signals monitor",
     ),
     ("src", "crate::", "embed apache"),
     (
