@@ -7,7 +7,8 @@ pub mod board;
 mod message;
 mod plan;
 
+pub use crate::config::{Limits, Resources};
 pub use message::{
     FromSupervisor, FromWorker, LONGEST_MESSAGE, Reason, ToSupervisor, ToWorker, decode, encode,
 };
-pub use plan::{Account, Group, Import, Limits, LogTarget, Plan, Python, Resources, Server};
+pub use plan::{Account, Group, Import, LogTarget, Plan, Python, Server};

@@ -1,5 +1,5 @@
 //! What the standard library lacks of the operating system: facts about a descriptor, a thread without signals,
-//! dropping privileges, running a program of someone else's within bounds. Knows no server and no Python.
+//! the user database, dropping privileges, running a program of someone else's within bounds. Knows no server and no Python.
 
 mod account;
 mod errand;
@@ -8,6 +8,7 @@ mod obstacle;
 mod running;
 mod shared;
 pub mod signals;
+pub mod users;
 
 pub use account::Account;
 pub use errand::Errand;
