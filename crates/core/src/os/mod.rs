@@ -5,14 +5,26 @@
 mod account;
 mod errand;
 pub mod file;
+mod forked;
+mod inherited;
+mod launch;
+mod local_time;
 mod obstacle;
 pub mod packet;
+mod poller;
+pub mod process;
 mod running;
 mod shared;
 pub mod signals;
+pub mod syslog;
 
 pub use account::Account;
 pub use errand::Errand;
+pub use inherited::inherited;
+pub use launch::{Launch, Launched, Limit, LimitKind, Notes, raise_descriptor_limit};
+pub use local_time::LocalTime;
 pub use obstacle::{Obstacle, Step};
+pub use poller::Poller;
+pub use process::Process;
 pub use running::{End, Report, Running};
 pub use shared::SharedWords;
