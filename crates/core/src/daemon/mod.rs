@@ -4,6 +4,7 @@
 //! No process is started here; that is the supervisor's.
 
 pub mod board;
+pub mod bootstrap;
 mod handover;
 mod message;
 mod plan;
