@@ -8,9 +8,11 @@ mod obstacle;
 mod running;
 mod shared;
 pub mod signals;
+mod status;
 
 pub use account::Account;
 pub use errand::Errand;
 pub use obstacle::{Obstacle, Step};
 pub use running::{End, Report, Running};
 pub use shared::SharedWords;
+pub use status::WaitStatus;
