@@ -147,10 +147,8 @@ impl Reply {
             {
                 pieces.flags = Send::LAST;
             }
-            // The head can still be taken back.
-            Ok(Step::End(Outcome::Refused(_)) | Step::EndAndMore(Outcome::Refused(_)))
-                if self.counted == 0 => {}
-            Ok(Step::End(_) | Step::EndAndMore(_)) => pieces.flags |= Send::FLUSH,
+            // As far as it goes; a head alone can still be taken back.
+            Ok(Step::End(_) | Step::EndAndMore(_)) if pieces.count > 0 => pieces.flags |= Send::FLUSH,
             // Nobody takes anything more.
             Err(Fault::Flow(_)) => return step,
             _ => {}
@@ -316,7 +314,7 @@ impl Reply {
         exchange: &mut E,
     ) -> Result<(), FlowError> {
         let (count, flags) = (std::mem::take(&mut pieces.count), std::mem::take(&mut pieces.flags));
-        if count == 0 && flags == Send::MORE {
+        if self.stage == Stage::Silent || (count == 0 && flags == Send::MORE) {
             return Ok(());
         }
         self.is_under_way = true;
