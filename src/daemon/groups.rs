@@ -30,7 +30,9 @@ pub enum NoGroup {
     #[error("No WSGI daemon process of the name of this request's process group is configured")]
     Unknown,
     /// It belongs to another virtual host.
-    #[error("The daemon process group of this request belongs to another virtual host, of another ServerName")]
+    #[error(
+        "The daemon process group of this request belongs to another virtual host, of another ServerName"
+    )]
     Foreign,
 }
 

@@ -44,7 +44,7 @@ pub enum ToWorker {
         server: Server,
         /// The slot of the board that is this process's.
         slot: u32,
-        /// The epoch of the board in which it was started.
+        /// The epoch of its supervisor; the process ends when the board says that it [is past](super::board::Board::is_past).
         epoch: u32,
         /// The users that may connect.
         peers: Vec<u32>,

@@ -100,7 +100,7 @@ impl Question {
             match step {
                 Step::Root => return Some(Reason::Root(again(reason))),
                 Step::Identity => return Some(Reason::Account(again(reason))),
-                Step::Read(_) | Step::Execute(_) => {}
+                _ => {}
             }
         }
         if refused(obstacles) < self.programs.len() {

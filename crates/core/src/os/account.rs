@@ -21,6 +21,11 @@ impl Account {
         Self { uid, gid, groups: name.map_or_else(|| vec![gid], |name| groups_of(name, gid)) }
     }
 
+    /// The account of `uid` and `gid` with just these supplementary groups.
+    pub const fn with_groups(uid: uid_t, gid: gid_t, groups: Vec<gid_t>) -> Self {
+        Self { uid, gid, groups }
+    }
+
     /// Like [`Account::new`], with the name that the user database gives `uid`.
     pub fn of_uid(uid: uid_t, gid: gid_t) -> Self {
         // SAFETY: the entry is copied before anything else can call a function that overwrites it; configuration is
