@@ -1,8 +1,9 @@
 //! The httpd module: what httpd finds by its symbol, and the map of this folder.
 //!
-//! Each imports only those before it: [`ffi`] httpd's C interface; [`pool`], [`record`], [`log`] and [`brigade`] make it
-//! safe to use; [`expression`] and [`directives`] what is configured; [`translate`] from URL to script; [`request`] and [`exchange`] what
-//! crosses to Python; [`discovery`] which Python; [`lifecycle`] its beginning and end; [`handler`] serves a request.
+//! Each imports only those before it: [`ffi`] httpd's C interface; [`pool`], [`record`], [`log`],
+//! [`file_bucket`] and [`brigade`] make it
+//! safe to use; [`expression`] and [`directives`] what is configured; [`translate`] from URL to script; [`request`], [`exchange`] and
+//! [`proxied`] what crosses to Python; [`discovery`] which Python; [`lifecycle`] its beginning and end; [`handler`] serves a request.
 
 #![allow(unsafe_code, reason = "defines the symbol that httpd loads")]
 
@@ -25,10 +26,13 @@ mod discovery;
 mod exchange;
 mod expression;
 mod ffi;
+mod file_bucket;
 mod handler;
+mod hosts;
 mod lifecycle;
 mod log;
 mod pool;
+mod proxied;
 mod record;
 mod request;
 mod translate;

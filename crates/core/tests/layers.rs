@@ -27,7 +27,8 @@ const LAYERS: [(&str, &str, &str); 6] = [
     (
         "src/apache",
         "crate::apache::",
-        "ffi pool record log brigade expression directives translate request exchange discovery lifecycle handler",
+        "ffi pool record hosts log file_bucket brigade expression directives translate request exchange proxied discovery \
+         lifecycle handler",
     ),
 ];
 
