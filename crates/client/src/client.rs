@@ -74,7 +74,7 @@ impl GroupClient {
                 Ok(connection) => connection,
                 Err(problem) => return self.refuse(&problem, view, exchange),
             };
-            let attempt = Attempt::new(&self.settings, self.board.as_ref(), connection, has_ticket, view);
+            let attempt = Attempt::new(&self.settings, self.board.as_ref(), connection, has_ticket);
             let again = match attempt.run(view, exchange, &mut body, request, input) {
                 Answer::Over(outcome, connection) => {
                     if let Some(connection) = connection {
