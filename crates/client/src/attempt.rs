@@ -68,10 +68,9 @@ impl<'a> Attempt<'a> {
         board: Option<&'a Board>,
         mut connection: Connection,
         has_ticket: bool,
-        view: &RequestView<'_>,
     ) -> Self {
         connection.sequence += 1;
-        let reply = Reply::new(connection.hello, view.head, settings.header_buffer_size);
+        let reply = Reply::new(connection.hello, settings.header_buffer_size);
         Self { settings, board, connection, has_ticket, reply, quiet: Duration::ZERO }
     }
 
@@ -84,6 +83,8 @@ impl<'a> Attempt<'a> {
         frame: &mut Vec<u8>,
         input: &mut Vec<u8>,
     ) -> Answer {
+        self.reply.is_head_request = view.head;
+        self.reply.may_ask = !body.is_inline();
         frame.clear();
         encode_request(frame, view, self.connection.sequence, body.inline());
         if frame.len() > HEADER + LONGEST_REQUEST {
@@ -185,9 +186,6 @@ impl<'a> Attempt<'a> {
             self.connection.hello = self.reply.hello;
             if self.reply.progress() != before {
                 self.quiet = Duration::ZERO;
-            }
-            if self.reply.asked && body.is_inline() {
-                return self.failed(Problem::Order(self.reply.pid(), "a READ for a body that it has"));
             }
             match step {
                 Ok(Step::More { taken, needed }) => {

@@ -15,6 +15,7 @@ use crate::body::Body;
 use crate::buffers::Buffers;
 use crate::connection::Connection;
 use crate::exchange::ServerExchange;
+use crate::ownership;
 use crate::pool::Pool;
 use crate::problem::Problem;
 use crate::settings::ClientSettings;
@@ -44,7 +45,7 @@ impl GroupClient {
     /// has been logged on the request.
     pub fn serve<E: ServerExchange>(&self, view: &RequestView<'_>, exchange: &mut E) -> Outcome {
         if let Some(owner) = self.settings.script_owner
-            && let Err(offence) = owner.check(&view.target.script)
+            && let Err(offence) = ownership::check(owner, &view.target.script)
         {
             return self.refuse(&Problem::Owner(offence), view, exchange);
         }
@@ -73,7 +74,7 @@ impl GroupClient {
                 Ok(connection) => connection,
                 Err(problem) => return self.refuse(&problem, view, exchange),
             };
-            let attempt = Attempt::new(&self.settings, self.board.as_ref(), connection, has_ticket, view);
+            let attempt = Attempt::new(&self.settings, self.board.as_ref(), connection, has_ticket);
             let again = match attempt.run(view, exchange, &mut body, request, input) {
                 Answer::Over(outcome, connection) => {
                     if let Some(connection) = connection {

@@ -26,4 +26,4 @@ mod tests;
 
 pub use client::GroupClient;
 pub use exchange::ServerExchange;
-pub use settings::{ClientSettings, ScriptOwner};
+pub use settings::ClientSettings;

@@ -1,15 +1,13 @@
 //! `script-user` and `script-group`: a group runs scripts of one owner only, and nobody else can have changed them.
 
 use std::ffi::OsStr;
-use std::fs::Metadata;
 use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
+use oxwsgi_core::config::ScriptOwner;
 use oxwsgi_core::report::Number;
-
-use crate::settings::ScriptOwner;
 
 const GROUP_WRITES: u32 = 0o020;
 const OTHERS_WRITE: u32 = 0o002;
@@ -71,37 +69,35 @@ impl Offence {
     }
 }
 
-impl ScriptOwner {
-    /// Looks at a script and at its folder, in which somebody else could put another script.
-    pub fn check(self, script: &[u8]) -> Result<(), Offence> {
-        let script = Path::new(OsStr::from_bytes(script));
-        let folder = script.parent().unwrap_or(Path::new("/"));
-        [script, folder].into_iter().try_for_each(|path| self.check_one(path))
-    }
+/// Looks at a script and at its folder, in which somebody else could put another script.
+pub fn check(owner: ScriptOwner, script: &[u8]) -> Result<(), Offence> {
+    let script = Path::new(OsStr::from_bytes(script));
+    let folder = script.parent().unwrap_or(Path::new("/"));
+    [script, folder].into_iter().try_for_each(|path| check_one(owner, path))
+}
 
-    fn check_one(self, path: &Path) -> Result<(), Offence> {
-        let found = path.metadata().map_err(|error| Offence::Unseen { path: path.into(), error })?;
-        let writable = |found: &Metadata, bit: u32, who, option| {
-            let mode = found.mode() & 0o7777;
-            if mode & bit == 0 {
-                return Ok(());
+fn check_one(owner: ScriptOwner, path: &Path) -> Result<(), Offence> {
+    let found = path.metadata().map_err(|error| Offence::Unseen { path: path.into(), error })?;
+    let not_writable = |bit: u32, who, option| {
+        let mode = found.mode() & 0o7777;
+        if mode & bit == 0 {
+            return Ok(());
+        }
+        Err(Offence::Writable { path: path.into(), mode, who, option })
+    };
+    match owner {
+        ScriptOwner::User(wanted) => {
+            if found.uid() != wanted {
+                return Err(Offence::User { path: path.into(), found: found.uid(), wanted });
             }
-            Err(Offence::Writable { path: path.into(), mode, who, option })
-        };
-        match self {
-            Self::User(wanted) => {
-                if found.uid() != wanted {
-                    return Err(Offence::User { path: path.into(), found: found.uid(), wanted });
-                }
-                writable(&found, GROUP_WRITES, "its group", "script-user")?;
-                writable(&found, OTHERS_WRITE, "everybody", "script-user")
+            not_writable(GROUP_WRITES, "its group", "script-user")?;
+            not_writable(OTHERS_WRITE, "everybody", "script-user")
+        }
+        ScriptOwner::Group(wanted) => {
+            if found.gid() != wanted {
+                return Err(Offence::Group { path: path.into(), found: found.gid(), wanted });
             }
-            Self::Group(wanted) => {
-                if found.gid() != wanted {
-                    return Err(Offence::Group { path: path.into(), found: found.gid(), wanted });
-                }
-                writable(&found, OTHERS_WRITE, "everybody", "script-group")
-            }
+            not_writable(OTHERS_WRITE, "everybody", "script-group")
         }
     }
 }
@@ -127,7 +123,7 @@ mod tests {
 
         fn check(&self, owner: ScriptOwner) -> Result<(), u16> {
             let script = self.0.join("a.wsgi");
-            owner.check(script.as_os_str().as_bytes()).map_err(|offence| offence.number().0)
+            check(owner, script.as_os_str().as_bytes()).map_err(|offence| offence.number().0)
         }
 
         fn owners(&self) -> (ScriptOwner, ScriptOwner) {
@@ -170,7 +166,7 @@ mod tests {
 
     #[test]
     fn what_cannot_be_seen_does_not_run() {
-        let offence = ScriptOwner::User(0).check(b"/no/such/script.wsgi").unwrap_err();
+        let offence = check(ScriptOwner::User(0), b"/no/such/script.wsgi").unwrap_err();
         assert_eq!(offence.number().0, 153);
         assert!(offence.to_string().contains("/no/such/script.wsgi"));
     }

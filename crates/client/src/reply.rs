@@ -28,7 +28,11 @@ pub enum Stage {
 pub struct Reply {
     /// Who has taken the connection.
     pub hello: Option<Hello>,
-    /// Whether the application has asked for the body.
+    /// There will be no body, whatever its length is said to be.
+    pub is_head_request: bool,
+    /// The worker does not have all of the request's body.
+    pub may_ask: bool,
+    /// It has asked for it.
     pub asked: bool,
     /// How far it has come.
     pub stage: Stage,
@@ -38,8 +42,6 @@ pub struct Reply {
     counted: u64,
     /// What is still to come of a `DATA`, and what is to be done then.
     data: Option<(usize, Send)>,
-    /// There will be no body, whatever the length says.
-    is_head_request: bool,
     /// A part of the body is on its way to the client, or at least the head.
     is_under_way: bool,
     /// A descriptor whose frame has not come yet.
@@ -83,15 +85,16 @@ impl From<FlowError> for Fault {
 
 impl Reply {
     /// A reply of which nothing has come. `hello` is known where the connection was used before.
-    pub const fn new(hello: Option<Hello>, is_head_request: bool, longest_line: usize) -> Self {
+    pub const fn new(hello: Option<Hello>, longest_line: usize) -> Self {
         Self {
             hello,
+            is_head_request: false,
+            may_ask: false,
             asked: false,
             stage: Stage::Silent,
             declared: None,
             counted: 0,
             data: None,
-            is_head_request,
             is_under_way: false,
             descriptor: None,
             longest_line,
@@ -219,8 +222,9 @@ impl Reply {
     }
 
     fn ask(&mut self) -> Result<(), Fault> {
-        if self.asked {
-            return Err(self.order("a second READ"));
+        if self.asked || !self.may_ask {
+            let what = if self.asked { "a second READ" } else { "a READ for a body that it has" };
+            return Err(self.order(what));
         }
         self.asked = true;
         Ok(())

@@ -3,6 +3,8 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use oxwsgi_core::config::ScriptOwner;
+
 /// The settings of one daemon group (`WSGIDaemonProcess`) that its clients need, defaults applied.
 #[derive(Clone, Debug)]
 pub struct ClientSettings {
@@ -24,15 +26,6 @@ pub struct ClientSettings {
     /// How long the server's client may leave a write of the reply waiting (`response-socket-timeout`, or else
     /// `socket-timeout` when that is set); `None` leaves it as it is.
     pub response_socket_timeout: Option<Duration>,
-    /// Who may own the scripts that run in it.
+    /// Whose scripts run in it (`script-user`, `script-group`).
     pub script_owner: Option<ScriptOwner>,
-}
-
-/// The owner that a script and its folder must have. Numbers of the user database.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ScriptOwner {
-    /// `script-user`.
-    User(u32),
-    /// `script-group`.
-    Group(u32),
 }

@@ -3,12 +3,12 @@
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 
-use oxwsgi_core::config::{self, DaemonGroup, Host};
+use oxwsgi_core::config::DaemonGroup;
 use oxwsgi_core::daemon::board::Board;
 
 use super::blueprint;
 use crate::apache::record::Server;
-use crate::daemon::client::{ClientSettings, GroupClient, ScriptOwner};
+use crate::daemon::client::{ClientSettings, GroupClient};
 use crate::daemon::groups::Groups;
 
 /// Adds the client of a group, which has its socket there and, if it could be started, this board.
@@ -23,14 +23,7 @@ pub fn add(groups: &mut Groups, main: Server<'_>, group: &DaemonGroup, socket: &
         socket_timeout: Some(group.limits.socket.unwrap_or_else(|| host.timeout())),
         header_buffer_size: group.header_buffer_size as usize,
         response_socket_timeout: group.response_socket_timeout.or(group.limits.socket),
-        script_owner: group.script_owner.map(|owner| match owner {
-            config::ScriptOwner::User(uid) => ScriptOwner::User(uid),
-            config::ScriptOwner::Group(gid) => ScriptOwner::Group(gid),
-        }),
+        script_owner: group.script_owner,
     };
-    let name = match group.host {
-        Host::Main => None,
-        Host::Virtual(_) => Some(host.hostname().unwrap_or_default()),
-    };
-    groups.add(&group.name, GroupClient::new(settings, board), name);
+    groups.add(&group.name, group.host, GroupClient::new(settings, board));
 }

@@ -1,0 +1,7 @@
+//! The client against workers that do as a test says, over real sockets.
+
+mod bodies;
+mod fake;
+mod replies;
+mod retries;
+mod tickets;
