@@ -16,6 +16,7 @@ pub mod process;
 mod running;
 mod shared;
 pub mod signals;
+mod status;
 pub mod syslog;
 
 pub use account::Account;
@@ -28,3 +29,4 @@ pub use poller::Poller;
 pub use process::Process;
 pub use running::{End, Report, Running};
 pub use shared::SharedWords;
+pub use status::WaitStatus;
