@@ -304,6 +304,11 @@ impl Mark<'_> {
         self.0.store(CLOSED, Ordering::SeqCst);
     }
 
+    /// For the client: whether the worker has closed the connection, with no request on it.
+    pub fn is_closed(&self) -> bool {
+        self.0.load(Ordering::SeqCst) == CLOSED
+    }
+
     /// For the client: whether the connection is waiting for the request after this one, 0 being none yet.
     #[inline]
     pub fn is_waiting_after(&self, sequence: u32) -> bool {
@@ -365,7 +370,9 @@ mod tests {
         assert!(was_accepted(1) && !mark.is_waiting_after(1) && !was_accepted(2));
         mark.finish(1);
         assert!(was_accepted(1) && mark.is_waiting_after(1) && !was_accepted(2));
+        assert!(!mark.is_closed());
         mark.close();
+        assert!(mark.is_closed());
         assert!(!was_accepted(2) && !mark.is_waiting_after(1));
         assert!(process.mark(512).is_none() && process.was_accepted(7, 512, 1));
         process.assign();

@@ -5,12 +5,15 @@
 
 pub mod board;
 pub mod bootstrap;
+mod draft;
 mod handover;
 mod message;
 mod plan;
 
+pub use crate::config::{Limits, Resources};
+pub use draft::Draft;
 pub use handover::{ALL_GROUPS, Handover};
 pub use message::{
     FromSupervisor, FromWorker, LONGEST_MESSAGE, Reason, ToSupervisor, ToWorker, decode, encode,
 };
-pub use plan::{Account, Group, Import, Limits, LogTarget, Plan, Python, Resources, Server};
+pub use plan::{Account, Group, Import, LogTarget, Plan, Python, Server};

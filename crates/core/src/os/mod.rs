@@ -1,6 +1,6 @@
 //! What the standard library lacks of the operating system: facts about a descriptor, a thread without signals,
-//! packets with descriptors,
-//! dropping privileges, running a program of someone else's within bounds. Knows no server and no Python.
+//! packets with descriptors, the user database, dropping privileges, running a program of someone else's within bounds.
+//! Knows no server and no Python.
 
 mod account;
 mod errand;
@@ -18,6 +18,7 @@ mod shared;
 pub mod signals;
 mod status;
 pub mod syslog;
+pub mod users;
 
 pub use account::Account;
 pub use errand::Errand;

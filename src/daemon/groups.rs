@@ -1,0 +1,60 @@
+//! The daemon groups of this process's generation, by name. Filled once when a process starts to serve; looked up by
+//! the handler, on the threads of requests.
+
+use std::collections::HashMap;
+use std::sync::{PoisonError, RwLock};
+
+use crate::daemon::client::GroupClient;
+
+/// All groups; replaced whole. What was there before stays, for its requests may last (a server of one process reads
+/// its configuration anew in that process).
+static GROUPS: RwLock<Option<&'static Groups>> = RwLock::new(None);
+
+/// The groups of one configuration.
+#[derive(Debug, Default)]
+pub struct Groups {
+    by_name: HashMap<Box<[u8]>, Entry>,
+}
+
+#[derive(Debug)]
+struct Entry {
+    client: GroupClient,
+    /// The `ServerName` of the virtual host that it was defined in; `None` is the main server, and everybody's.
+    host: Option<Box<[u8]>>,
+}
+
+/// Why a request has no group.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NoGroup {
+    /// There is none of that name.
+    #[error("No WSGI daemon process of the name of this request's process group is configured")]
+    Unknown,
+    /// It belongs to another virtual host.
+    #[error(
+        "The daemon process group of this request belongs to another virtual host, of another ServerName"
+    )]
+    Foreign,
+}
+
+impl Groups {
+    /// Adds a group that requests of the virtual hosts named `host` can use, or of all.
+    pub fn add(&mut self, name: &[u8], client: GroupClient, host: Option<&[u8]>) {
+        self.by_name.insert(name.into(), Entry { client, host: host.map(Into::into) });
+    }
+
+    /// Makes these the groups of this process, for good.
+    pub fn install(self) {
+        *GROUPS.write().unwrap_or_else(PoisonError::into_inner) = Some(Box::leak(Box::new(self)));
+    }
+}
+
+/// The client of the group `name`, for a request of the virtual host with the `ServerName` `host`.
+#[inline]
+pub fn find(name: &[u8], host: &[u8]) -> Result<&'static GroupClient, NoGroup> {
+    let groups = *GROUPS.read().unwrap_or_else(PoisonError::into_inner);
+    let entry = groups.and_then(|groups| groups.by_name.get(name)).ok_or(NoGroup::Unknown)?;
+    if entry.host.as_deref().is_some_and(|own| own != host) {
+        return Err(NoGroup::Foreign);
+    }
+    Ok(&entry.client)
+}
