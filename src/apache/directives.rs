@@ -16,7 +16,9 @@ use std::sync::LazyLock;
 
 use oxwsgi_core::boundary::guard;
 use oxwsgi_core::config::directive::{Block, Context, Directive, Notice, Setter};
-use oxwsgi_core::config::{DirectorySettings, ImportScript, ProcessSettings, ServerSettings};
+use oxwsgi_core::config::{
+    ConfigError, DirectorySettings, Host, Hosts, ImportScript, ProcessSettings, ServerSettings,
+};
 use oxwsgi_core::report::Level;
 
 use crate::apache::expression::Expression;
@@ -189,8 +191,26 @@ unsafe fn set_checked(
             settings
                 .compile_expression(|text| Expression::compile(pool, text))
                 .map_err(|error| format!("{}: {error}", directive.name))?;
+            // SAFETY: httpd's own record, alive during the call.
+            let hosts = unsafe { VirtualHosts::of(command) };
             // SAFETY: as above, for another field; the main server's block may be the same one.
-            preload(settings, unsafe { &mut (*main).process });
+            preload(settings, unsafe { &mut (*main).process }, &hosts)
+                .map_err(|error| format!("{}: {error}", directive.name))
+        }
+        Setter::Hosted(_) => {
+            // SAFETY: httpd's own record, alive during the call.
+            let hosts = unsafe { VirtualHosts::of(command) };
+            // SAFETY: as for all processes' directives.
+            let settings = unsafe { &mut (*main).process };
+            directive.set(Block::Hosted(settings, &hosts), &words).map_err(|error| error.to_string())?;
+            if let Some(group) = settings.daemon_groups.last_mut() {
+                let name = String::from_utf8_lossy(&group.name).into_owned();
+                for text in std::mem::take(&mut group.notices) {
+                    let line = format!("WSGIDaemonProcess {name}: {text}");
+                    // SAFETY: httpd's own record, and the main server's block.
+                    unsafe { note(command, Level::Info, line, main) };
+                }
+            }
             Ok(())
         }
         Setter::Process(_) => {
@@ -200,8 +220,13 @@ unsafe fn set_checked(
         }
         Setter::Nothing(_) => {
             directive.set(Block::Nothing, &words).map_err(|error| error.to_string())?;
+            let (level, text) = match directive.notice {
+                Some(Notice::Info(text)) => (Level::Info, text),
+                Some(Notice::Warning(text)) => (Level::Warning, text),
+                None => return Ok(()),
+            };
             // SAFETY: httpd's own record, and the main server's block.
-            unsafe { note(command, directive, main) };
+            unsafe { note(command, level, format!("{} {text}", directive.name), main) };
             Ok(())
         }
     }
@@ -219,33 +244,63 @@ unsafe fn allow(command: *mut ffi::cmd_parms, forbidden: c_int) -> Result<(), St
     }
 }
 
-/// Has the script of the alias just added loaded at start, when both its groups are known.
-fn preload(settings: &ServerSettings, process: &mut ProcessSettings) {
-    if let Some((script, group)) = settings.script_aliases.last().and_then(|alias| alias.preload()) {
-        process.imports.push(ImportScript {
-            script: script.into(),
-            application_group: group.into(),
-            needs_python: false,
-        });
+/// The virtual hosts that have been read by now.
+#[derive(Debug)]
+struct VirtualHosts<'a> {
+    main: Server<'a>,
+    current: Server<'a>,
+}
+
+impl VirtualHosts<'_> {
+    /// # Safety
+    /// `command` is what httpd passes to a directive.
+    unsafe fn of<'a>(command: *mut ffi::cmd_parms) -> VirtualHosts<'a> {
+        // SAFETY: the caller passes httpd's own record; read by value.
+        let current = unsafe { (*command).server };
+        // SAFETY: servers last as long as the configuration, and so longer than the directive is read.
+        VirtualHosts { main: main_server(), current: unsafe { Server::from_raw(current) } }
     }
+}
+
+impl Hosts for VirtualHosts<'_> {
+    fn current(&self) -> Host {
+        self.current.host()
+    }
+
+    fn name(&self, host: Host) -> Option<&[u8]> {
+        // A host is in httpd's list before what stands in it is read.
+        self.main.and_next().find(|server| server.host() == host)?.hostname()
+    }
+}
+
+/// Has the script of the alias just added loaded at start, when both its groups are known.
+fn preload(
+    settings: &ServerSettings,
+    process: &mut ProcessSettings,
+    hosts: &dyn Hosts,
+) -> Result<(), ConfigError> {
+    let Some(preload) = settings.script_aliases.last().and_then(|alias| alias.preload()) else {
+        return Ok(());
+    };
+    let import = ImportScript {
+        script: preload.script.into(),
+        process_group: preload.process_group.into(),
+        application_group: preload.application_group.into(),
+        needs_python: false,
+    };
+    process.add_import(import, hosts)
 }
 
 /// Remembers what is to be said of a directive without effect.
 ///
 /// # Safety
 /// `command` is what httpd passes to a directive, `main` the main server's block.
-unsafe fn note(command: *mut ffi::cmd_parms, directive: &Directive, main: *mut ServerBlock) {
-    let (level, text) = match directive.notice {
-        Some(Notice::Info(text)) => (Level::Info, text),
-        Some(Notice::Warning(text)) => (Level::Warning, text),
-        None => return,
-    };
+unsafe fn note(command: *mut ffi::cmd_parms, level: Level, line: String, main: *mut ServerBlock) {
     // An `.htaccess` file is read for each request, when nothing but the request may be changed.
     // SAFETY: the caller passes httpd's own record.
     if unsafe { allow(command, ffi::NOT_IN_HTACCESS) }.is_err() {
         return;
     }
-    let line = format!("{} {text}", directive.name);
     // SAFETY: plain values.
     if unsafe { ffi::ap_state_query(ffi::AP_SQ_RUN_MODE) } == ffi::AP_SQ_RM_CONFIG_TEST {
         // Nothing comes after the reading that could say it.

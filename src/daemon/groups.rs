@@ -4,8 +4,6 @@
 use std::collections::HashMap;
 use std::sync::{PoisonError, RwLock};
 
-use oxwsgi_core::config::{Host, Hosts};
-
 use crate::daemon::client::GroupClient;
 
 /// All groups; replaced whole. What was there before stays, for its requests may last (a server of one process reads
@@ -21,7 +19,8 @@ pub struct Groups {
 #[derive(Debug)]
 struct Entry {
     client: GroupClient,
-    host: Host,
+    /// The `ServerName` of the virtual host that it was defined in; `None` is the main server, and everybody's.
+    host: Option<Box<[u8]>>,
 }
 
 /// Why a request has no group.
@@ -34,9 +33,9 @@ pub enum NoGroup {
 }
 
 impl Groups {
-    /// Adds a group that `host` has defined.
-    pub fn add(&mut self, name: &[u8], host: Host, client: GroupClient) {
-        self.by_name.insert(name.into(), Entry { client, host });
+    /// Adds a group that requests of the virtual hosts named `host` can use, or of all.
+    pub fn add(&mut self, name: &[u8], client: GroupClient, host: Option<&[u8]>) {
+        self.by_name.insert(name.into(), Entry { client, host: host.map(Into::into) });
     }
 
     /// Makes these the groups of this process, for good.
@@ -45,11 +44,13 @@ impl Groups {
     }
 }
 
-/// The client of the group `name`, for a request that has come to the current one of `hosts`.
+/// The client of the group `name`, for a request of the virtual host with the `ServerName` `host`.
 #[inline]
-pub fn find(name: &[u8], hosts: &dyn Hosts) -> Result<&'static GroupClient, NoGroup> {
+pub fn find(name: &[u8], host: &[u8]) -> Result<&'static GroupClient, NoGroup> {
     let groups = *GROUPS.read().unwrap_or_else(PoisonError::into_inner);
     let entry = groups.and_then(|groups| groups.by_name.get(name)).ok_or(NoGroup::Unknown)?;
-    entry.host.admits(hosts).map_err(|_| NoGroup::Foreign)?;
+    if entry.host.as_deref().is_some_and(|own| !own.eq_ignore_ascii_case(host)) {
+        return Err(NoGroup::Foreign);
+    }
     Ok(&entry.client)
 }

@@ -5,11 +5,13 @@
 
 pub mod board;
 pub mod bootstrap;
+mod draft;
 mod handover;
 mod message;
 mod plan;
 
 pub use crate::config::{Limits, Resources};
+pub use draft::Draft;
 pub use handover::{ALL_GROUPS, Handover};
 pub use message::{
     FromSupervisor, FromWorker, LONGEST_MESSAGE, Reason, ToSupervisor, ToWorker, decode, encode,

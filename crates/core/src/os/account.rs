@@ -7,7 +7,7 @@ use std::ffi::CStr;
 use libc::{c_int, gid_t, uid_t};
 
 /// A user, its group and its supplementary groups. Made before a fork, assumed after it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Account {
     uid: uid_t,
     gid: gid_t,
