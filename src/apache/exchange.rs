@@ -78,6 +78,8 @@ impl<'r> BrigadeExchange<'r> {
             Outcome::Refused(status) => self.refuse(status.into()),
             Outcome::Broken => self.break_off(),
             Outcome::ClientGone => self.abandon(),
+            // There is no other process to take it.
+            Outcome::Retry(_) => self.refuse(ffi::HTTP_SERVICE_UNAVAILABLE),
         }
     }
 

@@ -6,7 +6,11 @@ use std::path::{Path, PathBuf};
 
 /// A folder, the path under which its modules are imported, and the modules from the most basic up.
 const LAYERS: [(&str, &str, &str); 5] = [
-    ("crates/core/src", "crate::", "borrowed report boundary os home request config exchange abi"),
+    (
+        "crates/core/src",
+        "crate::",
+        "borrowed report boundary os home request config exchange abi wire daemon",
+    ),
     ("crates/runtime/src", "crate::", "python wsgi entry"),
     (
         "crates/runtime/src/wsgi",

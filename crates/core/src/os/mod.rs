@@ -6,9 +6,11 @@ mod errand;
 pub mod file;
 mod obstacle;
 mod running;
+mod shared;
 pub mod signals;
 
 pub use account::Account;
 pub use errand::Errand;
 pub use obstacle::{Obstacle, Step};
 pub use running::{End, Report, Running};
+pub use shared::SharedWords;
