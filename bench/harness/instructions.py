@@ -6,6 +6,7 @@ difference of the numbers: start-up, connection and marks cancel out. Also the p
 
 import re
 from dataclasses import dataclass
+from operator import add
 from pathlib import Path
 
 from .contender import Contender
@@ -114,16 +115,23 @@ def side_profile(side: str, counts: Path, requests: int) -> Profile:
 
 
 def annotate(counts: Path, requests: int, inclusive: str) -> list[tuple[float, str]]:
-    """Functions with their instructions per request, most first."""
+    """Functions with their instructions per request, most first.
+
+    With debug information a function has a line for each source file that was inlined into it, and only one
+    of them names the object; without, a name may be an address, and needs its object to be one function.
+    """
     options = (f"--inclusive={inclusive}", "--threshold=100", "--auto=no", "--show-percs=no")
     text = run("callgrind_annotate", *options, counts)
-    lines = re.findall(r"^\s*([\d,]+)\s+(\S.*:\S.*)$", text, re.M)
-    return [(int(number.replace(",", "")) / requests, shorten(function)) for number, function in lines]
+    per_function: dict[tuple[str, str], float] = {}
+    objects: dict[tuple[str, str], str] = {}
+    together = max if inclusive == "yes" else add
+    for number, file, name, binary in FUNCTION.findall(text):
+        key = (name, binary if file == "???" else "")
+        per_function[key] = together(per_function.get(key, 0), int(number.replace(",", "")) / requests)
+        objects[key] = objects.get(key) or Path(binary).name
+    ranked = sorted(per_function.items(), key=lambda pair: -pair[1])
+    return [(count, f"{key[0]} [{objects[key] or 'unknown'}]") for key, count in ranked]
 
 
-def shorten(function: str) -> str:
-    """`file:function [object]` without the folders, and without the file where it is not known."""
-    found = re.fullmatch(r"(.*?):(.*?)(?: \[(.*)\])?\s*", function)
-    file, name, binary = found.groups()
-    file = "" if file == "???" else f"{Path(file).name}:"
-    return f"{file}{name} [{Path(binary).name if binary else 'unknown'}]"
+#: A line of callgrind_annotate: count, source file, function, and the object if it is said.
+FUNCTION = re.compile(r"^\s*([\d,]+)\s+(\S.*?):(\S.*?)(?: \[(/[^\]]*|\?\?\?)\])?\s*$", re.M)
