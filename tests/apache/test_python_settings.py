@@ -139,7 +139,7 @@ def test_home_is_a_virtual_environment(start, venv):
         WSGIScriptAlias /app "${root}/app.wsgi"
         WSGIScriptAlias /global "${root}/app.wsgi" application-group=%{GLOBAL}
         """,
-        python_home=f'WSGIPythonHome "{venv}"',
+        python_home=str(venv),
         files={"app.wsgi": IMPORTING},
     )
     for path in ("/app", "/global"):
@@ -152,7 +152,7 @@ def test_home_is_a_virtual_environment(start, venv):
 @pytest.mark.every_python
 def test_home_is_an_installation(start, lane):
     home = lane.readable_python.home
-    server = start(ALIAS, python_home=f'WSGIPythonHome "{home}"')
+    server = start(ALIAS, python_home=str(home))
     shown = server.get("/interpreter").json()
     assert shown["prefix"] == shown["base_prefix"] == str(home)
     assert tuple(shown["version"])[:2] == lane.python.minor

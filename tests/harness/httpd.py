@@ -1,7 +1,8 @@
 """A real httpd in a private folder on free ports: its configuration, its life, its logs.
 
 The interesting lines of a configuration stand in the test; this adds the rest. In them `${port}`, `${root}`,
-`${docroot}`, `${apps}`, `${session}` and the extra ports `${port2}`, `${port3}` are filled in.
+`${docroot}`, `${apps}`, `${session}`, the extra ports `${port2}`, `${port3}`, and `${process_group}`, what
+`process-group=` has to name for the processes of the lane, are filled in.
 """
 
 from __future__ import annotations
@@ -76,9 +77,14 @@ class Httpd:
         files: Mapping[str, str | bytes] | None = None,
         env: Mapping[str, str] | None = None,
         python_home: str | None = None,
+        python_path: str = "",
+        own_groups: bool = False,
         load_module: str | None = None,
     ) -> None:
-        """Write the configuration and `files` (by path below the folder) into `folder`."""
+        """Write the configuration and `files` (by path below the folder) into `folder`.
+
+        `python_home`, `python_path` and `own_groups` are for `Lane.mode_lines`.
+        """
         self.root = folder
         self.lane = lane
         self.mpm = mpm or Mpm()
@@ -96,11 +102,12 @@ class Httpd:
             "docroot": folder / "htdocs",
             "apps": session / "apps",
             "session": session,
+            "process_group": lane.process_group or "%{GLOBAL}",
             **{f"port{index + 1}".replace("port1", "port"): port for index, port in enumerate(self._ports)},
         }
         self._modules = (*_BASE_MODULES, *modules)
         self._load = lane.load_module(session) if load_module is None else load_module
-        self._home = lane.python_home() if python_home is None else python_home
+        self._mode = lane.mode_lines(python_home, python_path, own_groups=own_groups)
         self.configure(config)
 
     # Configuration
@@ -136,8 +143,8 @@ class Httpd:
     def configure(self, config: str) -> None:
         """Write httpd.conf anew with the test's lines; a graceful restart reads it."""
         modules = "\n".join(_load_line(name) for name in self._modules)
-        home, test_lines = (
-            string.Template(text).safe_substitute(self._placeholders) for text in (self._home, config)
+        mode, test_lines = (
+            string.Template(text).safe_substitute(self._placeholders) for text in (self._mode, config)
         )
         self.config_file.write_text(f"""\
 ServerRoot "{self.root}"
@@ -148,7 +155,7 @@ Listen 127.0.0.1:{self.port}
 {_load_line(f"mpm_{self.mpm.name}")}
 {modules}
 {self._load}
-{home}
+{mode}
 {self.mpm.lines()}
 {_server_user()}
 ErrorLog "{self.root}/logs/error.log"

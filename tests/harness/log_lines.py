@@ -17,6 +17,7 @@ _TEXTS_WITHOUT_NUMBERS = {
     "WSGI0105": r"Failed to (exec|parse) Python script file|could not be loaded as Python module",
     "WSGI0106": r"Could not read/compile source file",
     "WSGI0107": r"SystemExit exception raised when doing exec of Python script file",
+    "WSGI0126": r"Request data read error when proxying data to daemon process",
     "WSGI0134": r"Options ExecCGI is off in this directory",
     "WSGI0135": r"Target WSGI script not found or unable to stat",
     "WSGI0136": r"Attempt to invoke directory as WSGI application",
@@ -42,11 +43,11 @@ _NOISE = {
 def noise(lane: Lane) -> list[str]:
     """Regular expressions for what is no fault of any test."""
     # httpd's event MPM says the first when a connection ends in the moment its child stops.
-    return [r"AH0309[23]: .*apr_pollset_add failure", *_NOISE.get(lane.name, [])]
+    return [r"AH0309[23]: .*apr_pollset_add failure", *_NOISE.get(lane.gateway, [])]
 
 
 def pattern(lane: Lane, what: str) -> str:
     """The regular expression by which the lane's log is searched for a number or a text."""
-    if NUMBER.fullmatch(what) and lane.name == REFERENCE:
+    if NUMBER.fullmatch(what) and lane.gateway == REFERENCE:
         return _TEXTS_WITHOUT_NUMBERS.get(what, _NEVER)
     return what
