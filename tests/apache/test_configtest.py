@@ -8,6 +8,9 @@ import pytest
 
 from harness.httpd import HttpdStartError
 
+# The same lines are good and bad in both modes; tests/daemon has those of daemon groups.
+pytestmark = pytest.mark.mode("embedded")
+
 ON_OFF = [
     "WSGIPassAuthorization",
     "WSGIScriptReloading",

@@ -40,7 +40,7 @@ def test_the_scripts_folder_is_not_on_the_path(facts, servers):
 class TestPythonPath:
     def test_folders_come_first_in_order(self, start):
         files = {"lib/one/first_module.py": "", "lib/two/second_module.py": ""}
-        server = start(ALIAS + 'WSGIPythonPath "${root}/lib/one:${root}/lib/two"\n', files=files)
+        server = start(ALIAS, python_path="${root}/lib/one:${root}/lib/two", files=files)
         for path in ("/interpreter", "/global"):
             shown = server.get(path).json()
             assert shown["path"][:2] == [f"{server.root}/lib/one", f"{server.root}/lib/two"]
@@ -48,7 +48,7 @@ class TestPythonPath:
     def test_path_configuration_files_are_obeyed(self, start):
         """A relative line of a .pth file is a folder below the one it lies in."""
         files = {"lib/one/links.pth": "linked\n", "lib/one/linked/module.py": ""}
-        server = start(ALIAS + 'WSGIPythonPath "${root}/lib/one"\n', files=files)
+        server = start(ALIAS, python_path="${root}/lib/one", files=files)
         path = server.get("/interpreter").json()["path"]
         assert path[:2] == [f"{server.root}/lib/one", f"{server.root}/lib/one/linked"]
 
@@ -86,6 +86,7 @@ def test_dont_write_bytecode(facts):
     assert facts("WSGIDontWriteBytecode On\n")["dont_write_bytecode"] is True
 
 
+@pytest.mark.mode("embedded")
 def test_eggs(facts):
     assert facts("WSGIPythonEggs /var/cache/eggs\n")["eggs"] == "/var/cache/eggs"
 
