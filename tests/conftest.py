@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -69,8 +70,8 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out what is about another mode; a test of a deliberate difference must fail on the reference."""
-    foreign = [item for item in items if _is_of_another_mode(item)]
+    """Leave out what cannot be; a test of a deliberate difference must fail on the reference."""
+    foreign = [item for item in items if _is_of_another_mode(item) or _needs_another_user(item)]
     items[:] = [item for item in items if item not in set(foreign)]
     config.hook.pytest_deselected(items=foreign)
     for item in items:
@@ -103,6 +104,10 @@ def _is_of_another_mode(item: pytest.Item) -> bool:
     if _folder(item) == lanes.DAEMON:
         modes.add(lanes.DAEMON)
     return lane is not None and bool(modes) and lane.mode not in modes
+
+
+def _needs_another_user(item: pytest.Item) -> bool:
+    return item.get_closest_marker("root") is not None and os.getuid() != 0
 
 
 def pytest_terminal_summary(terminalreporter, config: pytest.Config) -> None:
@@ -182,30 +187,40 @@ def gateway(servers: Servers, lane: Lane, request: pytest.FixtureRequest) -> Ite
 StartServer = Callable[..., Httpd]
 
 
+@pytest.fixture(scope="session")
+def own_groups() -> bool:
+    """Whether the configurations of a folder's tests say themselves which processes run what."""
+    return False
+
+
 @pytest.fixture
-def start(servers: Servers, lane: Lane, mpm: Mpm) -> Iterator[StartServer]:
+def start(servers: Servers, lane: Lane, mpm: Mpm, own_groups: bool) -> Iterator[StartServer]:
     """Start a server of this test's own: `start(config, **options)` as `Httpd` takes them."""
-    yield from _starter(servers, lane, mpm)
+    yield from _starter(servers, lane, mpm=mpm, own_groups=own_groups)
 
 
 @pytest.fixture(scope="module")
-def start_shared(servers: Servers, lane: Lane, request: pytest.FixtureRequest) -> Iterator[StartServer]:
+def start_shared(
+    servers: Servers, lane: Lane, own_groups: bool, request: pytest.FixtureRequest
+) -> Iterator[StartServer]:
     """Start a server that the tests of a module share."""
-    yield from _starter(servers, lane, Mpm(request.config.getoption("--mpm")))
+    yield from _starter(servers, lane, mpm=Mpm(request.config.getoption("--mpm")), own_groups=own_groups)
     _require_quiet_stop(servers, lane)
 
 
 @pytest.fixture
-def new_server(servers: Servers, lane: Lane, mpm: Mpm) -> StartServer:
+def new_server(servers: Servers, lane: Lane, mpm: Mpm, own_groups: bool) -> StartServer:
     """A server that is configured but not started, for configuration tests."""
-    return lambda config, **options: servers.new(lane, config, **{"mpm": mpm, **options})
+    return lambda config, **options: servers.new(
+        lane, config, **{"mpm": mpm, "own_groups": own_groups, **options}
+    )
 
 
-def _starter(servers: Servers, lane: Lane, mpm: Mpm) -> Iterator[StartServer]:
+def _starter(servers: Servers, lane: Lane, **defaults) -> Iterator[StartServer]:
     started: list[Httpd] = []
 
     def start(config: str, **options) -> Httpd:
-        started.append(servers.start(lane, config, **{"mpm": mpm, **options}))
+        started.append(servers.start(lane, config, **{**defaults, **options}))
         return started[-1]
 
     yield start

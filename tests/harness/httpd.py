@@ -24,8 +24,10 @@ from pathlib import Path
 
 import httpx
 
+from harness import processes
 from harness.error_log import ErrorLog
 from harness.lane import Lane, MissingComponentError
+from harness.processes import Process
 from harness.raw_http import RawConnection
 from harness.wait import wait_until
 
@@ -75,14 +77,18 @@ class Httpd:
         mpm: Mpm | None = None,
         modules: Iterable[str] = (),
         files: Mapping[str, str | bytes] | None = None,
+        folders: Iterable[str] = (),
         env: Mapping[str, str] | None = None,
         python_home: str | None = None,
         python_path: str = "",
         own_groups: bool = False,
+        names_user: bool = True,
         load_module: str | None = None,
     ) -> None:
         """Write the configuration and `files` (by path below the folder) into `folder`.
 
+        `folders` are made there too, and every user may write to them. Without `names_user` the configuration
+        says itself as whom the server runs.
         `python_home`, `python_path` and `own_groups` are for `Lane.mode_lines`.
         """
         self.root = folder
@@ -97,6 +103,9 @@ class Httpd:
             (folder / name).mkdir(parents=True)
         for name, content in (files or {}).items():
             self.write(name, content)
+        for name in folders:
+            (folder / name).mkdir(parents=True, exist_ok=True)
+            (folder / name).chmod(0o777)
         self._placeholders = {
             "root": folder,
             "docroot": folder / "htdocs",
@@ -107,6 +116,7 @@ class Httpd:
         }
         self._modules = (*_BASE_MODULES, *modules)
         self._load = lane.load_module(session) if load_module is None else load_module
+        self._user = _server_user() if names_user else ""
         self._mode = lane.mode_lines(python_home, python_path, own_groups=own_groups)
         self.configure(config)
 
@@ -157,7 +167,7 @@ Listen 127.0.0.1:{self.port}
 {self._load}
 {mode}
 {self.mpm.lines()}
-{_server_user()}
+{self._user}
 ErrorLog "{self.root}/logs/error.log"
 LogLevel notice wsgi:info
 CustomLog "{self.root}/logs/access.log" "%h %u \\"%r\\" %>s %B"
@@ -236,8 +246,8 @@ Listen 127.0.0.1:{self._status_port}
     def kill(self) -> None:
         """End every process of this server unconditionally."""
         if self.process is not None:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(self.process.pid, signal.SIGKILL)
+            for process in self.processes():
+                process.signal(signal.SIGKILL)
             self.process.wait(10)
 
     def children(self) -> list[int]:
@@ -245,16 +255,35 @@ Listen 127.0.0.1:{self._status_port}
         path = Path(f"/proc/{self._running().pid}/task/{self._running().pid}/children")
         return [int(pid) for pid in path.read_text().split()]
 
+    def processes(self) -> list[Process]:
+        """Every living process of this server, its parent first."""
+        parent = self._running().pid
+        found = {process.pid: process for process in processes.of_session(parent)}
+        with contextlib.suppress(ProcessLookupError):
+            found |= {process.pid: process for process in Process.at(parent).descendants()}
+        return sorted(found.values(), key=lambda process: (process.pid != parent, process.pid))
+
     def _end(self, how: signal.Signals) -> None:
         self._close_clients()
+        everyone = self.processes()
         process = self._running()
         process.send_signal(how)
         try:
             process.wait(30)
-            wait_until(lambda: not _group_lives(process.pid), "httpd's children to end")
-        except (subprocess.TimeoutExpired, TimeoutError):
+            self.wait_until_gone(everyone)
+        except (subprocess.TimeoutExpired, TimeoutError) as error:
+            left = {process.pid: process.command for process in self.processes()}
             self.kill()
-            raise AssertionError(f"httpd did not end after {how.name}\n{self.error_log.text()}") from None
+            log = self.error_log.text()
+            raise AssertionError(f"httpd did not end after {how.name}: {error} {left}\n{log}") from None
+
+    def wait_until_gone(self, everyone: Iterable[Process], timeout: float = 15.0) -> None:
+        """Wait until none of those processes, and no other of this server, lives; else TimeoutError."""
+
+        def are_gone() -> bool:
+            return not any(process.is_alive for process in everyone) and not self.processes()
+
+        wait_until(are_gone, "the server's processes to end", timeout)
 
     def _close_clients(self) -> None:
         for client in self._clients:
@@ -364,14 +393,6 @@ def _server_user() -> str:
         return ""
     pwd.getpwnam(account)
     return f"User {account}\nGroup {account}"
-
-
-def _group_lives(group: int) -> bool:
-    try:
-        os.killpg(group, 0)
-    except ProcessLookupError:
-        return False
-    return True
 
 
 @cache
