@@ -51,3 +51,29 @@ def pattern(lane: Lane, what: str) -> str:
     if NUMBER.fullmatch(what) and lane.gateway == REFERENCE:
         return _TEXTS_WITHOUT_NUMBERS.get(what, _NEVER)
     return what
+
+
+def died(group: str, pid: int) -> str:
+    """A process of the group ended without having been told to."""
+    return rf"Process '{group}' \(pid={pid}\) has died"
+
+
+# How mod_wsgi 6.1.1 says why a process shuts down; the reasons are those it gives to `process_stopping`.
+_REASONS = {
+    "maximum_requests": "Maximum requests reached; .* daemon process '{group}'",
+    "restart_interval": "Application restart timer expired.* process '{group}'",
+    "inactivity_timeout": "Daemon process idle inactivity timer expired, stopping process '{group}'",
+    "request_timeout": "Daemon process request time limit exceeded, stopping process '{group}'",
+    "startup_timeout": "Application startup timer expired, stopping daemon process '{group}'",
+    "deadlock_timeout": "Daemon process deadlock timer expired, stopping daemon process '{group}'",
+    "script_reload": "Forcing restart of daemon process '{group}' due to modification of script",
+    "eviction_signal": "Process eviction requested; .* daemon process '{group}'",
+    "graceful_signal": "Process eviction requested; .* daemon process '{group}'",
+}
+
+
+def shutdown(lane: Lane, reason: str, group: str = "g") -> str:
+    """A process of the group shuts down for that reason."""
+    if lane.is_reference:
+        return _REASONS.get(reason, "Shutdown requested for daemon process '{group}'").format(group=group)
+    return rf"Shutdown requested for daemon process '{group}' \(pid=\d+\): {reason}"
