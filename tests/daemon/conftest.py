@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from harness import log_lines
 from harness.httpd import Httpd
 from harness.processes import Process
 from harness.wait import wait_until
@@ -66,8 +67,19 @@ class Site:
         self.wait_for_entry(name)
         return connection
 
-    def find(self, pattern: str, since: int = 0):
-        return self.server.error_log.find(pattern, since)
+    def wait_for_shutdown(self, reason: str, count: int = 1) -> None:
+        """Wait until it is logged that so many processes were told to end for that reason."""
+        pattern = log_lines.shutdown(self.server.lane, reason)
+        entry = self.server.error_log.wait_for(pattern, count=count)[0]
+        assert (entry.module, entry.level) == ("wsgi", "info")
+
+    def wait_for_successor(self, pid: int, timeout: float = 15.0) -> int:
+        """The process id of who serves in place of `pid`."""
+        return wait_until(
+            lambda: next((later for later in [self.pid()] if later != pid), None),
+            f"{pid} to be replaced",
+            timeout,
+        )
 
     def touch(self, ahead: int = 1) -> None:
         """Give the script a modification time it never had."""

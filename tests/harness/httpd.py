@@ -307,7 +307,7 @@ Listen 127.0.0.1:{self._status_port}
         if self._running().poll() is not None:
             return True
         with contextlib.suppress(httpx.TransportError):
-            return bool(self._scoreboard())
+            return bool(self.scoreboard())
         return False
 
     # Clients
@@ -362,17 +362,18 @@ Listen 127.0.0.1:{self._status_port}
         """Wait until no request is being processed, so that all they log has been logged."""
         wait_until(self._is_idle, "httpd to become idle")
 
-    def _is_idle(self) -> bool:
-        """Whether the only worker at work is the one that answers this question."""
-        return sum(self._scoreboard().count(state) for state in "RWLC") <= 1
-
-    def _scoreboard(self) -> str:
+    def scoreboard(self) -> str:
+        """A letter for each of httpd's workers, as mod_status has it."""
         url = f"http://127.0.0.1:{self._status_port}/?auto"
         closing = {"Connection": "close"}
         status = httpx.get(url, headers=closing, timeout=10, verify=_tls_context(), trust_env=False).text
         scoreboard = re.search(r"^Scoreboard: (.*)$", status, re.MULTILINE)
         assert scoreboard, status
         return scoreboard[1]
+
+    def _is_idle(self) -> bool:
+        """Whether the only worker at work is the one that answers this question."""
+        return sum(self.scoreboard().count(state) for state in "RWLC") <= 1
 
 
 def free_port() -> int:

@@ -68,7 +68,6 @@ _REASONS = {
     "deadlock_timeout": "Daemon process deadlock timer expired, stopping daemon process '{group}'",
     "script_reload": "Forcing restart of daemon process '{group}' due to modification of script",
     "eviction_signal": "Process eviction requested; .* daemon process '{group}'",
-    "graceful_signal": "Process eviction requested; .* daemon process '{group}'",
 }
 
 
