@@ -6,8 +6,10 @@ The application under load answers /count?id=ID with ID, and notes each ID it is
 from __future__ import annotations
 
 import collections
+import contextlib
 import itertools
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 from harness.httpd import Httpd
@@ -28,7 +30,8 @@ class Load:
         self.answered = 0
         self._sent: list[str] = []
         self._ids = itertools.count(1)
-        self._stopping = threading.Event()
+        self._turn = threading.Condition()
+        self._is_paused, self._is_ending, self._asking = False, False, 0
         self._clients = [
             threading.Thread(target=self._ask_until_stopped, args=(number % 2 == 0,))
             for number in range(clients)
@@ -40,13 +43,27 @@ class Load:
         return self
 
     def __exit__(self, *_exc_info: object) -> None:
-        self._stopping.set()
+        with self._turn:
+            self._is_ending = True
+            self._turn.notify_all()
         for client in self._clients:
             client.join()
 
     def wait_for_answers(self, more: int, timeout: float = 30.0) -> None:
         target = self.answered + more
         wait_until(lambda: self.answered >= target, f"{more} more answers; failed: {self.failures}", timeout)
+
+    @contextlib.contextmanager
+    def paused(self) -> Iterator[None]:
+        """During the block nobody asks, and all that was asked has been answered."""
+        with self._turn:
+            self._is_paused = True
+            assert self._turn.wait_for(lambda: not self._asking, 30), "a request is not answered"
+        self.server.settle()
+        yield
+        with self._turn:
+            self._is_paused = False
+            self._turn.notify_all()
 
     def problems(self) -> list[str]:
         """What went wrong: requests that failed, or that the application saw another time than once."""
@@ -57,7 +74,7 @@ class Load:
 
     def _ask_until_stopped(self, keeps: bool) -> None:
         connection = None
-        while not self._stopping.is_set():
+        while self._takes_turn():
             name = f"r{next(self._ids)}"
             self._sent.append(name)
             try:
@@ -65,9 +82,21 @@ class Load:
             except (OSError, ConnectionEndedError) as error:
                 self.failures.append(f"{name}: {error!r}")
                 connection = None
-            self.answered += 1
+            self._ends_turn()
         if connection:
             connection.socket.close()
+
+    def _takes_turn(self) -> bool:
+        with self._turn:
+            self._turn.wait_for(lambda: self._is_ending or not self._is_paused)
+            self._asking += not self._is_ending
+            return not self._is_ending
+
+    def _ends_turn(self) -> None:
+        with self._turn:
+            self._asking -= 1
+            self.answered += 1
+            self._turn.notify_all()
 
     def _ask(self, connection: RawConnection | None, name: str, keeps: bool) -> RawConnection | None:
         """Send one request and check its answer; the connection, if it can be used again."""

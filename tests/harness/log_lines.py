@@ -63,11 +63,12 @@ _REASONS = {
     "maximum_requests": "Maximum requests reached; .* daemon process '{group}'",
     "restart_interval": "Application restart timer expired.* process '{group}'",
     "inactivity_timeout": "Daemon process idle inactivity timer expired, stopping process '{group}'",
-    "request_timeout": "Daemon process request time limit exceeded, stopping process '{group}'",
+    "request_timeout": "Daemon process request time limit exceeded, stopping daemon process '{group}'",
     "startup_timeout": "Application startup timer expired, stopping daemon process '{group}'",
     "deadlock_timeout": "Daemon process deadlock timer expired, stopping daemon process '{group}'",
     "script_reload": "Forcing restart of daemon process '{group}' due to modification of script",
     "eviction_signal": "Process eviction requested; .* daemon process '{group}'",
+    "graceful_signal": "Graceful restart requested; .* daemon process '{group}'",
 }
 
 
