@@ -13,9 +13,9 @@ use std::ptr;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use super::account::{Account, errno};
+use super::child::Process;
 use super::forked::{clear, reset_signals, take_descriptors};
 use super::obstacle::{Obstacle, Step, note, obstacles};
-use super::process::Process;
 
 /// The descriptor that the program gets beside the standard ones.
 const EXTRA: RawFd = 3;
