@@ -180,7 +180,7 @@ impl Crew {
     /// Does what is due.
     pub fn act(&mut self, now: Instant) {
         let mut proven = Vec::new();
-        for (id, worker) in &mut self.workers {
+        for worker in self.workers.values_mut() {
             if worker.life.prove(now) {
                 proven.push(worker.group);
             }
@@ -201,7 +201,6 @@ impl Crew {
                         format!("Shutdown timeout expired; aborting daemon process '{name}' (pid={pid})."),
                     ),
                 };
-                debug_assert!(self.streams.contains_key(id), "a process has its output");
                 self.logs.report(group.log, Level::Warning, number, &text);
             }
         }
@@ -261,6 +260,8 @@ impl Crew {
     /// Ends all processes, and starts none any more: within their own time, or within `bound`.
     pub fn end(&mut self, bound: Option<Duration>, now: Instant) {
         self.is_ending = true;
+        // Those of earlier supervisors too: only they can end them, and no request can come for them any more.
+        self.groups.iter_mut().for_each(Group::dismiss_others);
         for worker in self.workers.values_mut() {
             let own = self.groups[worker.group].plan.limits.shutdown.unwrap_or(SHUTDOWN) + SLACK;
             worker.life.end_by(now + bound.map_or(own, |bound| bound.min(own)));

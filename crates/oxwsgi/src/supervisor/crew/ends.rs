@@ -17,6 +17,8 @@ use crate::supervisor::worker::Stage;
 const SERVICE_PACE: Duration = Duration::from_secs(1);
 /// Output of ended processes of one group that is still held open by what they have started.
 const MOST_STREAMS: usize = 64;
+/// Turns for the last messages of a process: more than its socket holds.
+const LAST_TURNS: usize = 16;
 
 impl Crew {
     /// Looks which processes have ended.
@@ -44,7 +46,7 @@ impl Crew {
 
     fn ended(&mut self, id: u32, status: WaitStatus, now: Instant) {
         // What it said and wrote before is still to be read.
-        for part in [Part::Notes, Part::Control, Part::Output] {
+        for part in [Part::Notes, Part::Output].into_iter().chain([Part::Control; LAST_TURNS]) {
             self.hear(id, part, now);
         }
         let Some(mut worker) = self.workers.remove(&id) else { return };

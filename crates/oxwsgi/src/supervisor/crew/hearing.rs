@@ -55,7 +55,8 @@ impl Crew {
         match message {
             FromWorker::Log(level, text) => {
                 let pid = self.streams.get(&id).map_or(0, |stream| stream.pid);
-                self.logs.write(group.log, level, pid, &text);
+                // An application has no word for more, and the system's log would call everybody.
+                self.logs.write(group.log, level.max(Level::Critical), pid, &text);
             }
             FromWorker::Ready => {
                 if worker.life.ready(now) {
