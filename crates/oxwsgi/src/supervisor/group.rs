@@ -41,8 +41,8 @@ pub struct Group {
     pub pace: Pace,
     /// Whether its start is over, and how that went.
     pub verdict: Verdict,
-    /// Whether what cannot be done as configured was said already.
-    pub has_said_deviations: bool,
+    /// Whether it was said already what the notes of its processes say each time.
+    pub has_noted: bool,
     server: Server,
     peers: Vec<u32>,
     socket: Socket,
@@ -119,7 +119,7 @@ impl Group {
             recipe,
             pace: Pace::new(),
             verdict: Verdict::Pending,
-            has_said_deviations: false,
+            has_noted: false,
             server: whole.server.clone(),
             peers,
             socket,
