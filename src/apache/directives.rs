@@ -17,11 +17,12 @@ use std::sync::LazyLock;
 use oxwsgi_core::boundary::guard;
 use oxwsgi_core::config::directive::{Block, Context, Directive, Notice, Setter};
 use oxwsgi_core::config::{
-    ConfigError, DirectorySettings, Host, Hosts, ImportScript, ProcessSettings, ServerSettings,
+    ConfigError, DirectorySettings, Hosts, ImportScript, ProcessSettings, ServerSettings,
 };
 use oxwsgi_core::report::Level;
 
 use crate::apache::expression::Expression;
+use crate::apache::hosts::ServerHosts;
 use crate::apache::pool::Pool;
 use crate::apache::record::{Request, Server};
 use crate::apache::{ffi, log};
@@ -192,14 +193,14 @@ unsafe fn set_checked(
                 .compile_expression(|text| Expression::compile(pool, text))
                 .map_err(|error| format!("{}: {error}", directive.name))?;
             // SAFETY: httpd's own record, alive during the call.
-            let hosts = unsafe { VirtualHosts::of(command) };
+            let hosts = unsafe { hosts(command) };
             // SAFETY: as above, for another field; the main server's block may be the same one.
             preload(settings, unsafe { &mut (*main).process }, &hosts)
                 .map_err(|error| format!("{}: {error}", directive.name))
         }
         Setter::Hosted(_) => {
             // SAFETY: httpd's own record, alive during the call.
-            let hosts = unsafe { VirtualHosts::of(command) };
+            let hosts = unsafe { hosts(command) };
             // SAFETY: as for all processes' directives.
             let settings = unsafe { &mut (*main).process };
             directive.set(Block::Hosted(settings, &hosts), &words).map_err(|error| error.to_string())?;
@@ -244,33 +245,15 @@ unsafe fn allow(command: *mut ffi::cmd_parms, forbidden: c_int) -> Result<(), St
     }
 }
 
-/// The virtual hosts that have been read by now.
-#[derive(Debug)]
-struct VirtualHosts<'a> {
-    main: Server<'a>,
-    current: Server<'a>,
-}
-
-impl VirtualHosts<'_> {
-    /// # Safety
-    /// `command` is what httpd passes to a directive.
-    unsafe fn of<'a>(command: *mut ffi::cmd_parms) -> VirtualHosts<'a> {
-        // SAFETY: the caller passes httpd's own record; read by value.
-        let current = unsafe { (*command).server };
-        // SAFETY: servers last as long as the configuration, and so longer than the directive is read.
-        VirtualHosts { main: main_server(), current: unsafe { Server::from_raw(current) } }
-    }
-}
-
-impl Hosts for VirtualHosts<'_> {
-    fn current(&self) -> Host {
-        self.current.host()
-    }
-
-    fn name(&self, host: Host) -> Option<&[u8]> {
-        // A host is in httpd's list before what stands in it is read.
-        self.main.and_next().find(|server| server.host() == host)?.hostname()
-    }
+/// The servers that have been read by now, seen from the one that a directive stands in.
+///
+/// # Safety
+/// `command` is what httpd passes to a directive.
+unsafe fn hosts<'a>(command: *mut ffi::cmd_parms) -> ServerHosts<'a> {
+    // SAFETY: the caller passes httpd's own record; read by value.
+    let current = unsafe { (*command).server };
+    // SAFETY: servers last as long as the configuration, and so longer than the directive is read.
+    ServerHosts::new(main_server(), unsafe { Server::from_raw(current) })
 }
 
 /// Has the script of the alias just added loaded at start, when both its groups are known.

@@ -11,6 +11,7 @@ use oxwsgi_core::report::{Level, Number};
 use oxwsgi_core::request::BodyLength;
 
 use crate::apache::exchange::BrigadeExchange;
+use crate::apache::hosts::ServerHosts;
 use crate::apache::proxied::ProxiedExchange;
 use crate::apache::record::Request;
 use crate::apache::{directives, ffi, lifecycle, log, request, translate};
@@ -168,8 +169,8 @@ fn serve(request: Request<'_>, settings: &RequestSettings<'_>, body: BodyLength)
 
 /// The daemon group that a request names.
 fn group(request: Request<'_>, name: &[u8]) -> Result<&'static GroupClient, Refusal> {
-    let host = request.server().hostname().unwrap_or_default();
-    groups::find(name, host).map_err(|error| match error {
+    let hosts = ServerHosts::new(directives::main_server(), request.server());
+    groups::find(name, &hosts).map_err(|error| match error {
         NoGroup::Unknown => {
             const TEXT: &str =
                 "No WSGI daemon process of the name of this request's process group is configured";

@@ -1,10 +1,10 @@
 //! The httpd module: what httpd finds by its symbol, and the map of this folder.
 //!
-//! Each imports only those before it: [`ffi`] httpd's C interface; [`pool`], [`record`], [`log`], [`file_bucket`] and [`brigade`] make it
-//! safe to use, [`error_log`] others can write too, and [`kept`] memory outlast this module; [`phase`] and [`software`] what httpd says of itself; [`expression`]
-//! and [`directives`] what is configured, and [`account`] for whom; [`translate`] from URL to script; [`request`], [`exchange`]
-//! and [`proxied`] what crosses to Python; [`discovery`] which Python; [`lifecycle`] its beginning and end in httpd's own
-//! processes, [`daemons`] in those of daemon groups; [`handler`] serves a request.
+//! Each imports only those before it: [`ffi`] httpd's C interface; [`pool`], [`record`], [`kept`], [`hosts`], [`log`],
+//! [`error_log`], [`file_bucket`] and [`brigade`] make it safe to use; [`phase`] and [`software`] what httpd says of itself;
+//! [`expression`] and [`directives`] what is configured, and [`account`] for whom; [`translate`] from URL to script;
+//! [`request`], [`exchange`] and [`proxied`] what crosses to Python; [`discovery`] which Python; [`lifecycle`] its beginning
+//! and end in httpd's own processes, [`daemons`] in those of daemon groups; [`handler`] serves a request.
 
 #![allow(unsafe_code, reason = "defines the symbol that httpd loads")]
 
@@ -32,6 +32,7 @@ mod expression;
 mod ffi;
 mod file_bucket;
 mod handler;
+mod hosts;
 mod kept;
 mod lifecycle;
 mod log;

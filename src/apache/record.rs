@@ -279,8 +279,8 @@ impl<'a> Server<'a> {
         let file = field!(self, error_log);
         let mut number = -1;
         // SAFETY: a file is that of an open log, which lasts as long as the configuration; the number goes to our variable.
-        let known = !file.is_null()
-            && unsafe { ffi::apr_os_file_get(&raw mut number, file) } == ffi::APR_SUCCESS as i32;
+        let known =
+            !file.is_null() && unsafe { ffi::apr_os_file_get(&raw mut number, file) } == ffi::APR_SUCCESS;
         known.then_some(number)
     }
 

@@ -4,6 +4,8 @@
 use std::collections::HashMap;
 use std::sync::{PoisonError, RwLock};
 
+use oxwsgi_core::config::{Host, Hosts};
+
 use crate::daemon::client::GroupClient;
 
 /// All groups; replaced whole. What was there before stays, for its requests may last (a server of one process reads
@@ -19,8 +21,7 @@ pub struct Groups {
 #[derive(Debug)]
 struct Entry {
     client: GroupClient,
-    /// The `ServerName` of the virtual host that it was defined in; `None` is the main server, and everybody's.
-    host: Option<Box<[u8]>>,
+    host: Host,
 }
 
 /// Why a request has no group.
@@ -33,9 +34,9 @@ pub enum NoGroup {
 }
 
 impl Groups {
-    /// Adds a group that requests of the virtual hosts named `host` can use, or of all.
-    pub fn add(&mut self, name: &[u8], client: GroupClient, host: Option<&[u8]>) {
-        self.by_name.insert(name.into(), Entry { client, host: host.map(Into::into) });
+    /// Adds a group that `host` has defined.
+    pub fn add(&mut self, name: &[u8], host: Host, client: GroupClient) {
+        self.by_name.insert(name.into(), Entry { client, host });
     }
 
     /// Makes these the groups of this process, for good.
@@ -44,13 +45,11 @@ impl Groups {
     }
 }
 
-/// The client of the group `name`, for a request of the virtual host with the `ServerName` `host`.
+/// The client of the group `name`, for a request that has come to the current one of `hosts`.
 #[inline]
-pub fn find(name: &[u8], host: &[u8]) -> Result<&'static GroupClient, NoGroup> {
+pub fn find(name: &[u8], hosts: &dyn Hosts) -> Result<&'static GroupClient, NoGroup> {
     let groups = *GROUPS.read().unwrap_or_else(PoisonError::into_inner);
     let entry = groups.and_then(|groups| groups.by_name.get(name)).ok_or(NoGroup::Unknown)?;
-    if entry.host.as_deref().is_some_and(|own| !own.eq_ignore_ascii_case(host)) {
-        return Err(NoGroup::Foreign);
-    }
+    entry.host.admits(hosts).map_err(|_| NoGroup::Foreign)?;
     Ok(&entry.client)
 }

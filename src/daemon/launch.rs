@@ -5,7 +5,6 @@
 
 #![allow(unsafe_code, reason = "prepares the supervisor's descriptors between fork and exec")]
 
-use std::fmt;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, IntoRawFd, OwnedFd, RawFd};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
@@ -81,7 +80,7 @@ pub enum LaunchError {
     Prepare(io::Error),
     /// It says why it cannot go on.
     #[error("{0}")]
-    Failed(GroupFailure),
+    Failed(String),
     /// It ended without a word.
     #[error("the supervisor {} ended before its daemon process groups were ready: {status}", program.display())]
     Ended {
@@ -105,26 +104,6 @@ pub enum LaunchError {
     },
 }
 
-/// A group that cannot start.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct GroupFailure {
-    /// Its name; none when it is all of them.
-    pub group: Option<Vec<u8>>,
-    /// The supervisor's words.
-    pub reason: String,
-}
-
-impl fmt::Display for GroupFailure {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.group {
-            Some(name) => {
-                write!(f, "WSGIDaemonProcess {} cannot start: {}", String::from_utf8_lossy(name), self.reason)
-            }
-            None => write!(f, "the daemon process groups cannot start: {}", self.reason),
-        }
-    }
-}
-
 impl Lifeline {
     /// A new pipe.
     pub fn new() -> io::Result<Self> {
@@ -146,12 +125,8 @@ impl Lifeline {
 
 impl Generation {
     /// Starts `program` with `plan`, and waits until its groups are there. Groups of a plan that is not strict may have
-    /// failed; they are named beside.
-    pub fn start(
-        program: &Path,
-        plan: Plan,
-        lifeline: Lifeline,
-    ) -> Result<(Self, Vec<GroupFailure>), LaunchError> {
+    /// failed; why is beside.
+    pub fn start(program: &Path, plan: Plan, lifeline: Lifeline) -> Result<(Self, Vec<String>), LaunchError> {
         let (read, write) = io::pipe().map_err(LaunchError::Prepare)?;
         let groups = plan.groups.iter().map(|_| None).collect();
         let mut generation = Self {
@@ -252,7 +227,7 @@ impl Generation {
     }
 
     /// Takes what the supervisor hands over, until it says that all is there.
-    fn hear(&mut self, child: &mut Child, control: &OwnedFd) -> Result<Vec<GroupFailure>, LaunchError> {
+    fn hear(&mut self, child: &mut Child, control: &OwnedFd) -> Result<Vec<String>, LaunchError> {
         let deadline = Instant::now() + PATIENCE;
         let mut failures = Vec::new();
         let mut buffer = vec![0; LONGEST_MESSAGE];
@@ -275,15 +250,11 @@ impl Generation {
                     *place.ok_or_else(garbled)? = Some(Shared { listener: Some(listener), board });
                 }
                 FromSupervisor::Failed(index, reason) => {
-                    let group = usize::try_from(index).ok().and_then(|index| self.plan.groups.get(index));
-                    if group.is_none() && index != ALL_GROUPS {
-                        return Err(garbled());
+                    // The reason names the group.
+                    if self.plan.strict || index == ALL_GROUPS {
+                        return Err(LaunchError::Failed(reason));
                     }
-                    let failure = GroupFailure { group: group.map(|group| group.name.clone()), reason };
-                    if self.plan.strict || group.is_none() {
-                        return Err(LaunchError::Failed(failure));
-                    }
-                    failures.push(failure);
+                    failures.push(reason);
                 }
                 FromSupervisor::Ready => return Ok(failures),
             }

@@ -27,8 +27,8 @@ const LAYERS: [(&str, &str, &str); 6] = [
     (
         "src/apache",
         "crate::apache::",
-        "ffi pool record kept log error_log file_bucket brigade phase software expression directives account translate request exchange proxied discovery \
-         lifecycle daemons handler",
+        "ffi pool record kept hosts log error_log file_bucket brigade phase software expression directives account translate \
+         request exchange proxied discovery lifecycle daemons handler",
     ),
 ];
 

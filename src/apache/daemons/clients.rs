@@ -3,7 +3,7 @@
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 
-use oxwsgi_core::config::{DaemonGroup, Host};
+use oxwsgi_core::config::DaemonGroup;
 use oxwsgi_core::daemon::board::Board;
 
 use super::blueprint;
@@ -25,9 +25,5 @@ pub fn add(groups: &mut Groups, main: Server<'_>, group: &DaemonGroup, socket: &
         response_socket_timeout: group.response_socket_timeout.or(group.limits.socket),
         script_owner: group.script_owner,
     };
-    let name = match group.host {
-        Host::Main => None,
-        Host::Virtual(_) => Some(host.hostname().unwrap_or_default()),
-    };
-    groups.add(&group.name, GroupClient::new(settings, board), name);
+    groups.add(&group.name, group.host, GroupClient::new(settings, board));
 }

@@ -59,7 +59,7 @@ impl Draft<'_> {
             imports: process
                 .imports_of(&settings.name)
                 .map(|import| Import {
-                    script: import.script.to_vec(),
+                    script: settings.seen_by_group(&import.script).unwrap_or(&import.script).to_vec(),
                     application_group: import.application_group.to_vec(),
                 })
                 .collect(),

@@ -60,10 +60,7 @@ pub const OPTIONS: &[DaemonOption] = &[
         default: "15",
         help: "Threads of each process that serve requests; 0 runs import scripts only, again and again",
         invalid: "Invalid thread count for WSGI daemon process.",
-        setter: |group, text| {
-            group.threads = value::small(text, 0..=MOST_THREADS, "")?;
-            Ok(())
-        },
+        setter: |group, text| set(&mut group.threads, value::small(text, 0..=MOST_THREADS, "")),
     },
     DaemonOption {
         name: "user",
@@ -79,10 +76,7 @@ pub const OPTIONS: &[DaemonOption] = &[
         default: "`Group` of the server",
         help: "Group that they run as; likewise",
         invalid: "Invalid group for WSGI daemon process.",
-        setter: |group, text| {
-            group.group = Some(value::gid(text)?);
-            Ok(())
-        },
+        setter: |group, text| set(&mut group.group, value::gid(text).map(Some)),
     },
     DaemonOption {
         name: "supplementary-groups",
@@ -98,10 +92,7 @@ pub const OPTIONS: &[DaemonOption] = &[
         default: "inherited",
         help: "Mask of the modes of new files",
         invalid: "Invalid umask for WSGI daemon process.",
-        setter: |group, text| {
-            group.umask = Some(value::octal(text)?);
-            Ok(())
-        },
+        setter: |group, text| set(&mut group.umask, value::octal(text).map(Some)),
     },
     DaemonOption {
         name: "chroot",
@@ -117,10 +108,7 @@ pub const OPTIONS: &[DaemonOption] = &[
         default: "the home directory of a user other than the server's",
         help: "Working directory, and first entry of `sys.path`",
         invalid: "Invalid home directory for WSGI daemon process.",
-        setter: |group, text| {
-            group.home = Some(value::directory(text)?);
-            Ok(())
-        },
+        setter: |group, text| set(&mut group.home, value::directory(text).map(Some)),
     },
     DaemonOption {
         name: "lang",
@@ -129,8 +117,7 @@ pub const OPTIONS: &[DaemonOption] = &[
         help: "`LANG` in the environment",
         invalid: "Invalid lang for WSGI daemon process.",
         setter: |group, text| {
-            group.lang = Some(value::text(text, "a language, for example en_US.UTF-8")?);
-            Ok(())
+            set(&mut group.lang, value::text(text, "a language, for example en_US.UTF-8").map(Some))
         },
     },
     DaemonOption {
@@ -140,8 +127,7 @@ pub const OPTIONS: &[DaemonOption] = &[
         help: "`LC_ALL` in the environment, and the locale that is set",
         invalid: "Invalid locale for WSGI daemon process.",
         setter: |group, text| {
-            group.locale = Some(value::text(text, "a locale, for example en_US.UTF-8")?);
-            Ok(())
+            set(&mut group.locale, value::text(text, "a locale, for example en_US.UTF-8").map(Some))
         },
     },
     DaemonOption {
@@ -151,8 +137,7 @@ pub const OPTIONS: &[DaemonOption] = &[
         help: "What `ps` shows; `%{GROUP}` stands for `(wsgi:name)`",
         invalid: "Invalid display name for WSGI daemon process.",
         setter: |group, text| {
-            group.display_name = Some(value::text(text, "a text, or %{GROUP}")?);
-            Ok(())
+            set(&mut group.display_name, value::text(text, "a text, or %{GROUP}").map(Some))
         },
     },
     DaemonOption {
@@ -161,10 +146,7 @@ pub const OPTIONS: &[DaemonOption] = &[
         default: "`WSGIPythonHome`",
         help: "Prefix of the Python installation, or root of the virtual environment",
         invalid: "Invalid python home for WSGI daemon process.",
-        setter: |group, text| {
-            group.python_home = Some(value::text(text, "a directory")?);
-            Ok(())
-        },
+        setter: |group, text| set(&mut group.python_home, value::text(text, "a directory").map(Some)),
     },
     DaemonOption {
         name: "python-path",
@@ -183,10 +165,7 @@ pub const OPTIONS: &[DaemonOption] = &[
         default: "-",
         help: "`PYTHON_EGG_CACHE`",
         invalid: "Invalid python eggs directory for WSGI daemon process.",
-        setter: |group, text| {
-            group.python_eggs = Some(value::text(text, "a directory")?);
-            Ok(())
-        },
+        setter: |group, text| set(&mut group.python_eggs, value::text(text, "a directory").map(Some)),
     },
     DaemonOption {
         name: "switch-interval",
@@ -194,10 +173,7 @@ pub const OPTIONS: &[DaemonOption] = &[
         default: "Python's own",
         help: "After how long a thread lets another one run Python, as `sys.setswitchinterval`",
         invalid: "Invalid switch interval for WSGI daemon process.",
-        setter: |group, text| {
-            group.switch_interval = Some(value::interval(text)?);
-            Ok(())
-        },
+        setter: |group, text| set(&mut group.switch_interval, value::interval(text).map(Some)),
     },
     DaemonOption {
         name: "stack-size",
@@ -206,8 +182,10 @@ pub const OPTIONS: &[DaemonOption] = &[
         help: "Stack of each thread that serves requests",
         invalid: "Invalid stack size for WSGI daemon process.",
         setter: |group, text| {
-            group.resources.stack_size = Some(value::number(text, LEAST_STACK..=MOST_STACK, " of bytes")?);
-            Ok(())
+            set(
+                &mut group.resources.stack_size,
+                value::number(text, LEAST_STACK..=MOST_STACK, " of bytes").map(Some),
+            )
         },
     },
     DaemonOption {
@@ -228,10 +206,7 @@ pub const OPTIONS: &[DaemonOption] = &[
         default: "0: off",
         help: "Time from the first request until its script is loaded; then the process is replaced",
         invalid: "Invalid startup timeout for WSGI daemon process.",
-        setter: |group, text| {
-            group.limits.startup = value::timeout(text)?;
-            Ok(())
-        },
+        setter: |group, text| set(&mut group.limits.startup, value::timeout(text)),
     },
     DaemonOption {
         name: "shutdown-timeout",
@@ -239,10 +214,7 @@ pub const OPTIONS: &[DaemonOption] = &[
         default: "5",
         help: "Time that a process has to end before it is killed; 0 never kills it",
         invalid: "Invalid shutdown timeout for WSGI daemon process.",
-        setter: |group, text| {
-            group.limits.shutdown = value::timeout(text)?;
-            Ok(())
-        },
+        setter: |group, text| set(&mut group.limits.shutdown, value::timeout(text)),
     },
     DaemonOption {
         name: "deadlock-timeout",
@@ -250,10 +222,7 @@ pub const OPTIONS: &[DaemonOption] = &[
         default: "300",
         help: "Time without Python's lock after which a process is replaced; 0 is off",
         invalid: "Invalid deadlock timeout for WSGI daemon process.",
-        setter: |group, text| {
-            group.limits.deadlock = value::timeout(text)?;
-            Ok(())
-        },
+        setter: |group, text| set(&mut group.limits.deadlock, value::timeout(text)),
     },
     DaemonOption {
         name: "inactivity-timeout",
@@ -261,10 +230,7 @@ pub const OPTIONS: &[DaemonOption] = &[
         default: "0: off",
         help: "Time without a request after which a process that has had one is replaced",
         invalid: "Invalid inactivity timeout for WSGI daemon process.",
-        setter: |group, text| {
-            group.limits.inactivity = value::timeout(text)?;
-            Ok(())
-        },
+        setter: |group, text| set(&mut group.limits.inactivity, value::timeout(text)),
     },
     DaemonOption {
         name: "request-timeout",
@@ -272,10 +238,7 @@ pub const OPTIONS: &[DaemonOption] = &[
         default: "0: off",
         help: "Age of a request, times 1 + ln(threads), at which its process is replaced",
         invalid: "Invalid request timeout for WSGI daemon process.",
-        setter: |group, text| {
-            group.limits.request = value::timeout(text)?;
-            Ok(())
-        },
+        setter: |group, text| set(&mut group.limits.request, value::timeout(text)),
     },
     DaemonOption {
         name: "interrupt-timeout",
@@ -283,10 +246,7 @@ pub const OPTIONS: &[DaemonOption] = &[
         default: "0: off",
         help: "Time that such a request has after `mod_wsgi.RequestTimeout` was raised in it",
         invalid: "Invalid interrupt timeout for WSGI daemon process.",
-        setter: |group, text| {
-            group.limits.interrupt = value::timeout(text)?;
-            Ok(())
-        },
+        setter: |group, text| set(&mut group.limits.interrupt, value::timeout(text)),
     },
     DaemonOption {
         name: "graceful-timeout",
@@ -294,10 +254,7 @@ pub const OPTIONS: &[DaemonOption] = &[
         default: "15",
         help: "Time that requests have to end when their process is replaced",
         invalid: "Invalid graceful timeout for WSGI daemon process.",
-        setter: |group, text| {
-            group.limits.graceful = value::timeout(text)?;
-            Ok(())
-        },
+        setter: |group, text| set(&mut group.limits.graceful, value::timeout(text)),
     },
     DaemonOption {
         name: "eviction-timeout",
@@ -305,10 +262,7 @@ pub const OPTIONS: &[DaemonOption] = &[
         default: "0: `graceful-timeout`",
         help: "The same after `SIGUSR1`",
         invalid: "Invalid eviction timeout for WSGI daemon process.",
-        setter: |group, text| {
-            group.limits.eviction = value::timeout(text)?;
-            Ok(())
-        },
+        setter: |group, text| set(&mut group.limits.eviction, value::timeout(text)),
     },
     DaemonOption {
         name: "restart-interval",
@@ -316,10 +270,7 @@ pub const OPTIONS: &[DaemonOption] = &[
         default: "0: off",
         help: "Age at which a process is replaced",
         invalid: "Invalid restart interval for WSGI daemon process.",
-        setter: |group, text| {
-            group.limits.restart_interval = value::timeout(text)?;
-            Ok(())
-        },
+        setter: |group, text| set(&mut group.limits.restart_interval, value::timeout(text)),
     },
     DaemonOption {
         name: "connect-timeout",
@@ -327,10 +278,7 @@ pub const OPTIONS: &[DaemonOption] = &[
         default: "15",
         help: "Time in which the server's process must have handed over a request; then 503",
         invalid: "Invalid connect timeout for WSGI daemon process.",
-        setter: |group, text| {
-            group.connect_timeout = value::seconds(text)?;
-            Ok(())
-        },
+        setter: |group, text| set(&mut group.connect_timeout, value::seconds(text)),
     },
     DaemonOption {
         name: "socket-timeout",
@@ -338,10 +286,7 @@ pub const OPTIONS: &[DaemonOption] = &[
         default: "0: `Timeout` of the server",
         help: "Time for each read and write between the server's process and a daemon process",
         invalid: "Invalid socket timeout for WSGI daemon process.",
-        setter: |group, text| {
-            group.limits.socket = value::timeout(text)?;
-            Ok(())
-        },
+        setter: |group, text| set(&mut group.limits.socket, value::timeout(text)),
     },
     DaemonOption {
         name: "queue-timeout",
@@ -349,10 +294,7 @@ pub const OPTIONS: &[DaemonOption] = &[
         default: "0: off",
         help: "Age at which a request that has waited for a thread is answered with 504",
         invalid: "Invalid queue timeout for WSGI daemon process.",
-        setter: |group, text| {
-            group.limits.queue = value::timeout(text)?;
-            Ok(())
-        },
+        setter: |group, text| set(&mut group.limits.queue, value::timeout(text)),
     },
     DaemonOption {
         name: "listen-backlog",
@@ -360,10 +302,7 @@ pub const OPTIONS: &[DaemonOption] = &[
         default: "100",
         help: "Requests that may wait for a thread; further ones are answered with 503",
         invalid: "Invalid listen backlog for WSGI daemon process.",
-        setter: |group, text| {
-            group.listen_backlog = value::small(text, 0..=MOST_BACKLOG, "")?;
-            Ok(())
-        },
+        setter: |group, text| set(&mut group.listen_backlog, value::small(text, 0..=MOST_BACKLOG, "")),
     },
     DaemonOption {
         name: "socket-user",
@@ -371,10 +310,7 @@ pub const OPTIONS: &[DaemonOption] = &[
         default: "`User` of the server",
         help: "Owner of the socket; has an effect when the server was started as root",
         invalid: "Invalid socket user for WSGI daemon process.",
-        setter: |group, text| {
-            group.socket_user = Some(value::uid(text)?);
-            Ok(())
-        },
+        setter: |group, text| set(&mut group.socket_user, value::uid(text).map(Some)),
     },
     DaemonOption {
         name: "send-buffer-size",
@@ -382,10 +318,7 @@ pub const OPTIONS: &[DaemonOption] = &[
         default: "0: the system's",
         help: "`SO_SNDBUF` of the socket, at least 512",
         invalid: "Send buffer size must be >= 512 bytes, or 0 for system default.",
-        setter: |group, text| {
-            group.socket_buffers.0 = value::buffer(text, 512)?;
-            Ok(())
-        },
+        setter: |group, text| set(&mut group.socket_buffers.0, value::buffer(text, 512)),
     },
     DaemonOption {
         name: "receive-buffer-size",
@@ -393,10 +326,7 @@ pub const OPTIONS: &[DaemonOption] = &[
         default: "0: the system's",
         help: "`SO_RCVBUF` of the socket, at least 512",
         invalid: "Receive buffer size must be >= 512 bytes, or 0 for system default.",
-        setter: |group, text| {
-            group.socket_buffers.1 = value::buffer(text, 512)?;
-            Ok(())
-        },
+        setter: |group, text| set(&mut group.socket_buffers.1, value::buffer(text, 512)),
     },
     DaemonOption {
         name: "header-buffer-size",
@@ -412,10 +342,7 @@ pub const OPTIONS: &[DaemonOption] = &[
         default: "0: `socket-timeout`",
         help: "Time for each write of the reply to the client",
         invalid: "Invalid response socket timeout for WSGI daemon process.",
-        setter: |group, text| {
-            group.response_socket_timeout = value::timeout(text)?;
-            Ok(())
-        },
+        setter: |group, text| set(&mut group.response_socket_timeout, value::timeout(text)),
     },
     DaemonOption {
         name: "script-user",
@@ -439,10 +366,7 @@ pub const OPTIONS: &[DaemonOption] = &[
         default: "0: off",
         help: "Processor time after which a process is replaced",
         invalid: "Invalid CPU time limit for WSGI daemon process.",
-        setter: |group, text| {
-            group.resources.cpu_time = value::timeout(text)?;
-            Ok(())
-        },
+        setter: |group, text| set(&mut group.resources.cpu_time, value::timeout(text)),
     },
     DaemonOption {
         name: "cpu-priority",
@@ -450,10 +374,7 @@ pub const OPTIONS: &[DaemonOption] = &[
         default: "0",
         help: "Nice value of the processes",
         invalid: "Invalid CPU priority for WSGI daemon process.",
-        setter: |group, text| {
-            group.resources.cpu_priority = value::nice(text)?;
-            Ok(())
-        },
+        setter: |group, text| set(&mut group.resources.cpu_priority, value::nice(text)),
     },
     DaemonOption {
         name: "memory-limit",
@@ -461,10 +382,7 @@ pub const OPTIONS: &[DaemonOption] = &[
         default: "0: off",
         help: "Memory that a process may have (`RLIMIT_DATA`)",
         invalid: "Invalid memory limit for WSGI daemon process.",
-        setter: |group, text| {
-            group.resources.memory = value::limit(text)?;
-            Ok(())
-        },
+        setter: |group, text| set(&mut group.resources.memory, value::limit(text)),
     },
     DaemonOption {
         name: "virtual-memory-limit",
@@ -472,10 +390,7 @@ pub const OPTIONS: &[DaemonOption] = &[
         default: "0: off",
         help: "Address space that a process may have (`RLIMIT_AS`)",
         invalid: "Invalid virtual memory limit for WSGI daemon process.",
-        setter: |group, text| {
-            group.resources.virtual_memory = value::limit(text)?;
-            Ok(())
-        },
+        setter: |group, text| set(&mut group.resources.virtual_memory, value::limit(text)),
     },
     DaemonOption {
         name: "response-buffer-size",
@@ -502,6 +417,10 @@ pub const OPTIONS: &[DaemonOption] = &[
         setter: server_metrics,
     },
 ];
+
+fn set<T>(field: &mut T, value: Result<T, Accepted>) -> Result<(), Accepted> {
+    value.map(|value| *field = value)
+}
 
 fn user(group: &mut DaemonGroup, text: &[u8]) -> Result<(), Accepted> {
     let user = value::user(text)?;
