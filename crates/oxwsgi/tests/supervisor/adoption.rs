@@ -43,6 +43,10 @@ fn the_processes_of_a_killed_supervisor_go_on_until_there_are_others() {
     let process = known.board.process(old_slot).unwrap();
     eventually(|| (process.state() == State::Dead).then_some(())).expect("its slot says that it is gone");
     assert_eq!(process.pid(), old);
+    site.await_line(&[
+        "[wsgi:info]",
+        &format!("Process 'g' (pid={old}) of an earlier supervisor has ended."),
+    ]);
     assert!(is_alive(new));
 }
 
