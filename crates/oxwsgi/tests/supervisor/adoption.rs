@@ -8,7 +8,7 @@ use oxwsgi_core::daemon::board::State;
 use crate::harness::{Site, eventually, is_alive, kill};
 
 /// Ready when the test says so, from the second process on.
-const WORKER: &str = "report(f'{os.getpid()}', 1)\nwhile count('starts') > 1 and not os.path.exists(FOLDER + '/reports/go'): \
+const WORKER: &str = "report(f'{os.getpid()}', 1)\nwhile count('starts') > 1 and not (REPORTS / 'go').exists(): \
                       time.sleep(.01)\nsay(READY)\nwait()";
 
 #[test]
