@@ -101,12 +101,6 @@ impl Pool {
         drop(old);
     }
 
-    /// How many wait.
-    #[cfg(test)]
-    pub fn len(&self) -> usize {
-        self.lock().connections.len()
-    }
-
     fn lock(&self) -> MutexGuard<'_, Waiting> {
         lock(&self.0)
     }

@@ -282,6 +282,12 @@ pub fn board_mark(board: &Board, slot: u32, connection: u32) -> oxwsgi_core::dae
     board.process(slot).unwrap().mark(connection).unwrap()
 }
 
+/// Names and values.
+pub type Fields = Vec<(Vec<u8>, Vec<u8>)>;
+
+/// What a worker does with a connection.
+pub type Script = fn(&mut Session);
+
 /// What a server would have: a client's socket for the body, and a record of what was sent.
 pub struct TestExchange {
     input: UnixStream,
@@ -291,7 +297,7 @@ pub struct TestExchange {
     /// How many bytes of the body there are, after which reading gives the end; a client that leaves before fails.
     pub body_length: usize,
     body_read: usize,
-    pub heads: Vec<(Vec<u8>, Vec<(Vec<u8>, Vec<u8>)>)>,
+    pub heads: Vec<(Vec<u8>, Fields)>,
     pub sends: Vec<(Vec<u8>, Send)>,
     pub logged: Vec<(Level, String)>,
     pub least_severe: Level,

@@ -2,6 +2,7 @@
 
 mod bodies;
 mod fake;
+mod frames;
 mod replies;
 mod retries;
 mod tickets;

@@ -9,7 +9,7 @@ use oxwsgi_core::report::Level;
 use oxwsgi_core::request::{BodyLength, Field, RequestView};
 use oxwsgi_core::wire::{encode_file, encode_hello, encode_log, encode_read, encode_retry};
 
-use super::fake::{Group, Session, TestExchange, file, with_view};
+use super::fake::{Group, Script, Session, TestExchange, file, with_view};
 
 /// One request to a worker that does as `script` says.
 fn answered(
@@ -104,7 +104,7 @@ fn long_replies_and_long_heads_arrive_whole() {
 
 #[test]
 fn frames_out_of_order_are_refused() {
-    let scripts: [(&str, fn(&mut Session)); 8] = [
+    let scripts: [(&str, Script); 8] = [
         ("a body before its HEAD", |worker| worker.data(b"x", Send::MORE)),
         ("an END without a HEAD", |worker| worker.end(Outcome::Sent)),
         ("a second HEAD", |worker| {
@@ -293,7 +293,7 @@ fn a_file_that_is_all_there_is_goes_with_the_end() {
 
 #[test]
 fn what_is_no_file_is_refused() {
-    let scripts: [(&str, fn(&mut Session)); 6] = [
+    let scripts: [(&str, Script); 6] = [
         ("no descriptor", |worker| {
             encode_file(&mut worker.out, 0, 1, Send::LAST);
             worker.flush();
