@@ -24,12 +24,8 @@ use crate::apache::record::Server;
 use crate::apache::{directives, ffi, log};
 use crate::daemon::groups::Groups;
 
-use running::{Current, Running, current};
+use running::{Current, LAUNCH, Running, current};
 
-/// What keeps all groups from starting.
-const LAUNCH: Number = Number(1151);
-/// What keeps one from starting.
-const GROUP: Number = Number(1152);
 /// Options that only root can act on.
 const NO_ROOT: Number = Number(1155);
 
@@ -109,8 +105,7 @@ fn start(pool: Pool<'_>, main: Server<'_>, phase: Phase) -> c_int {
         Ok((running, failures)) => (running, failures, ffi::OK),
         Err(failures) => (None, failures, ffi::HTTP_INTERNAL_SERVER_ERROR),
     };
-    let number = if running.is_some() { GROUP } else { LAUNCH };
-    for failure in failures {
+    for (number, failure) in failures {
         log::server(main, Level::Critical, format_args!("{number}: {failure}"));
     }
     *current() = Some(Current { parent: std::process::id(), sockets, running });

@@ -33,6 +33,10 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(300);
 /// How long the end of the server waits for groups whose own `shutdown-timeout` is off.
 const LONGEST_FAREWELL: Duration = Duration::from_secs(30);
 
+/// What keeps all groups from starting.
+pub const LAUNCH: Number = Number(1151);
+/// What keeps one from starting.
+const GROUP: Number = Number(1152);
 const DIED: Number = Number(1153);
 const NOT_REPLACED: Number = Number(1154);
 
@@ -65,14 +69,17 @@ pub struct Running {
     due: Option<Instant>,
 }
 
+/// Numbered messages.
+type Failures = Vec<(Number, String)>;
+
 /// Exclusive use of the generation in force.
 pub fn current<'a>() -> MutexGuard<'a, Option<Current>> {
     CURRENT.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Running {
-    /// Starts the groups of a configuration; what keeps some of them from starting is beside. None when there is none that
-    /// could run.
+    /// Starts the groups of a configuration; what keeps some of them from starting is beside, each with the number of its
+    /// message. None when there is none that could run.
     ///
     /// # Errors
     /// What keeps all from starting.
@@ -82,23 +89,28 @@ impl Running {
         settings: &ProcessSettings,
         sockets: &[Vec<u8>],
         phase: Phase,
-    ) -> Result<(Option<Self>, Vec<String>), Vec<String>> {
+    ) -> Result<(Option<Self>, Failures), Failures> {
+        let all = |text| vec![(LAUNCH, text)];
+        let single = |failures: Vec<String>| {
+            failures.into_iter().map(|failure| (GROUP, failure)).collect::<Failures>()
+        };
         let Blueprint { program, plan, places } =
-            Blueprint::new(main, settings, sockets, phase).map_err(|text| vec![text])?;
+            Blueprint::new(main, settings, sockets, phase).map_err(all)?;
         if plan.groups.is_empty() {
             return Ok((None, Vec::new()));
         }
-        let lifeline = lifeline(main).map_err(|error| vec![format!("a pipe cannot be made: {error}")])?;
+        let lifeline = lifeline(main).map_err(|error| all(format!("a pipe cannot be made: {error}")))?;
         let start = Generation::start(&program, plan, lifeline, PATIENCE);
         let (generation, failures) = start.map_err(|error| match error {
-            LaunchError::Failed(failures) => failures,
-            error => vec![error.to_string()],
+            LaunchError::Failed(failures) => single(failures),
+            error => all(error.to_string()),
         })?;
         if let Some(pid) = generation.pid() {
             watch::register(pool, pid, supervisor_changed);
         }
         let since = Instant::now();
-        Ok((Some(Self { lifeline, generation, places, since, failures: 0, due: None }), failures))
+        let running = Self { lifeline, generation, places, since, failures: 0, due: None };
+        Ok((Some(running), single(failures)))
     }
 
     /// The board of the group of this place in the configuration.
