@@ -205,8 +205,8 @@ impl Group {
     /// `serving` of its processes are ready: ends those of earlier supervisors when they are enough.
     pub fn relieve(&mut self, serving: usize, now: Instant) {
         let enough = serving >= self.plan.processes as usize || (serving > 0 && self.since + PATIENCE <= now);
-        if enough && !self.epoch.has_begun {
-            self.begin_epoch();
+        if enough {
+            self.dismiss_others();
         }
     }
 
@@ -229,6 +229,13 @@ impl Group {
     /// Removes the file of its socket.
     pub fn remove_socket(&self) {
         self.socket.remove();
+    }
+
+    /// Ends the processes of earlier supervisors.
+    pub fn dismiss_others(&mut self) {
+        if !self.epoch.has_begun {
+            self.begin_epoch();
+        }
     }
 
     fn begin_epoch(&mut self) {
