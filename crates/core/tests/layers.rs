@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// A folder, the path under which its modules are imported, and the modules from the most basic up.
-const LAYERS: [(&str, &str, &str); 6] = [
+const LAYERS: [(&str, &str, &str); 7] = [
     (
         "crates/core/src",
         "crate::",
@@ -16,6 +16,7 @@ const LAYERS: [(&str, &str, &str); 6] = [
         "crate::",
         "settings exchange ownership socket buffers connection pool ending problem body reply attempt client tests",
     ),
+    ("crates/launch/src", "crate::", "error lifeline program generation tests"),
     ("crates/runtime/src", "crate::", "python wsgi entry"),
     (
         "crates/runtime/src/wsgi",
