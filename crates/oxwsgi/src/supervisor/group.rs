@@ -8,7 +8,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::{Duration, Instant};
 
 use oxwsgi_core::daemon::board::{Board, Process};
-use oxwsgi_core::daemon::{self, LONGEST_MESSAGE, Plan, Server, ToWorker, encode};
+use oxwsgi_core::daemon::{self, Plan, Server, ToWorker, encode};
 use oxwsgi_core::os::packet::{self, Wait};
 use oxwsgi_core::os::{Account, Launched, Limit};
 
@@ -21,6 +21,8 @@ use super::socket::Socket;
 use super::stream::Stream;
 use super::worker::{Life, Worker};
 
+/// What a socket takes in one packet with the system's usual buffers, in bytes; a group may have many scripts to load.
+const LONGEST_START: usize = 128 * 1024;
 /// A group that is not ready after this time holds up the server's start no longer.
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -41,8 +43,8 @@ pub struct Group {
     pub pace: Pace,
     /// Whether its start is over, and how that went.
     pub verdict: Verdict,
-    /// Whether what cannot be done as configured was said already.
-    pub has_said_deviations: bool,
+    /// Whether it was said already what the notes of its processes say each time.
+    pub has_noted: bool,
     server: Server,
     peers: Vec<u32>,
     socket: Socket,
@@ -119,7 +121,7 @@ impl Group {
             recipe,
             pace: Pace::new(),
             verdict: Verdict::Pending,
-            has_said_deviations: false,
+            has_noted: false,
             server: whole.server.clone(),
             peers,
             socket,
@@ -133,9 +135,9 @@ impl Group {
             group.begin_epoch();
         }
         match group.message(0).len() {
-            length if length > LONGEST_MESSAGE => {
+            length if length > LONGEST_START => {
                 group.remove_socket();
-                Err(format!("its options are {length} bytes long, and may be {LONGEST_MESSAGE}"))
+                Err(format!("its options are {length} bytes long, and may be {LONGEST_START}"))
             }
             _ => Ok(group),
         }

@@ -116,10 +116,12 @@ impl Crew {
         if worker.refusal.is_some() {
             return;
         }
-        let deviations = group.recipe.deviations(&group.plan, &obstacles);
-        if !std::mem::replace(&mut group.has_said_deviations, true) {
-            for text in deviations {
-                self.logs.report(group.log, Level::Warning, 1208, &format!("{text}."));
+        if !std::mem::replace(&mut group.has_noted, true) {
+            if let Some(text) = group.recipe.refused_priority(&group.plan, &obstacles) {
+                self.logs.report(group.log, Level::Warning, 1208, &text);
+            }
+            if let Some(text) = group.recipe.other_folder(&group.plan, &obstacles) {
+                self.logs.say(group.log, Level::Info, &text);
             }
         }
         // It serves no requests, so it has nothing to become ready for.
