@@ -17,7 +17,7 @@ const LAYERS: [(&str, &str, &str); 7] = [
         "settings exchange ownership socket buffers connection pool ending problem body reply attempt client tests",
     ),
     ("crates/launch/src", "crate::", "error lifeline program generation tests"),
-    ("crates/runtime/src", "crate::", "python wsgi entry"),
+    ("crates/runtime/src", "crate::", "python wsgi worker entry"),
     (
         "crates/runtime/src/wsgi",
         "crate::wsgi::",
