@@ -15,7 +15,7 @@ DEMO := /var/tmp/oxwsgi-demo-$(shell id -u)
 
 BUILD_PACKAGES := apache2 apache2-dev build-essential clang libclang-dev python3 python3-venv
 
-.PHONY: help setup build demo test test-unit test-integration test-reference soak lint format bench install clean
+.PHONY: help setup build demo test test-unit test-integration test-reference fuzz soak lint format bench install clean
 .DEFAULT_GOAL := help
 
 help: ## Say what there is.
@@ -38,7 +38,7 @@ demo: build ## Serve the example on http://127.0.0.1:8000 (PORT=...).
 test: test-unit test-integration test-reference ## Build and run all tests but the slow ones.
 
 test-unit: build ## Run the tests that need no server.
-	cargo test --quiet
+	cargo test --quiet --workspace
 
 test-integration: build $(TOOLS)/.made ## Run the tests against real servers (PYTEST_ARGS=...).
 	@./tools/apt-install $$(cat tests/apt-packages.txt)
@@ -49,6 +49,11 @@ test-reference: $(TOOLS)/.made ## Run the tests against mod_wsgi: those it fails
 	@./tools/apt-install $$(cat tests/apt-packages.txt)
 	$(TOOLS)/bin/python -m pytest --lane reference --lane reference-6 tests/contract tests/apache \
 		--ignore tests/apache/test_lifecycle.py $(PYTEST_ARGS)
+
+fuzz: ## Fuzz what processes send each other, a minute each (needs cargo-fuzz and a nightly compiler; FUZZ_ARGS=...).
+	for target in request body reply message; do \
+		cargo +nightly fuzz run --features libfuzzer $$target -- $(or $(FUZZ_ARGS),-max_total_time=60) || exit 1; \
+	done
 
 soak: build $(TOOLS)/.made ## Run the slow tests: many mixed requests, and some under valgrind.
 	@./tools/apt-install $$(cat tests/apt-packages.txt)

@@ -82,6 +82,8 @@ pub fn with_view<R>(
         head: request.is_head(),
         content_filters: has_content_filters(request),
         request_start: request.time(),
+        queue_start: 0,
+        daemon_start: 0,
     };
     let result = match &settings.trust {
         None => {

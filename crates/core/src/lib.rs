@@ -5,14 +5,17 @@
 //! [`borrowed`] bytes and slices with a C layout; [`report`] levels and numbered messages; [`boundary`] keeps panics
 //! out of C; [`os`] what the operating system is asked for; [`home`] finds a Python; [`request`] what came in;
 //! [`config`] the directives and what they set; [`exchange`] the two byte flows of a request; [`abi`] the function
-//! tables the two shared objects hand each other.
+//! tables the two shared objects hand each other; [`wire`] the same request and reply between two processes; [`daemon`]
+//! what those processes hand each other besides.
 
 pub mod abi;
 pub mod borrowed;
 pub mod boundary;
 pub mod config;
+pub mod daemon;
 pub mod exchange;
 pub mod home;
 pub mod os;
 pub mod report;
 pub mod request;
+pub mod wire;

@@ -5,8 +5,17 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// A folder, the path under which its modules are imported, and the modules from the most basic up.
-const LAYERS: [(&str, &str, &str); 5] = [
-    ("crates/core/src", "crate::", "borrowed report boundary os home request config exchange abi"),
+const LAYERS: [(&str, &str, &str); 6] = [
+    (
+        "crates/core/src",
+        "crate::",
+        "borrowed report boundary os home request config exchange abi wire daemon",
+    ),
+    (
+        "crates/client/src",
+        "crate::",
+        "settings exchange ownership socket buffers connection pool ending problem body reply attempt client tests",
+    ),
     ("crates/runtime/src", "crate::", "python wsgi entry"),
     (
         "crates/runtime/src/wsgi",
@@ -14,11 +23,12 @@ const LAYERS: [(&str, &str, &str); 5] = [
         "settings place turn read_ahead transaction report traceback error_log input start_response file_wrapper restrict \
          log_handler types toolkit header_keys environ script application embedded_module host process reply serve",
     ),
-    ("src", "crate::", "embed apache"),
+    ("src", "crate::", "daemon embed apache"),
     (
         "src/apache",
         "crate::apache::",
-        "ffi pool record log brigade expression directives translate request exchange discovery lifecycle handler",
+        "ffi pool record kept hosts log error_log file_bucket brigade phase software expression directives account translate \
+         request exchange proxied discovery lifecycle daemons handler",
     ),
 ];
 

@@ -28,6 +28,13 @@ pub struct Cli {
 pub enum Command {
     /// Run an application behind a private httpd until Ctrl-C.
     Serve(Box<ServeOptions>),
+    /// Start and look after the processes of a server's daemon groups.
+    #[command(hide = true)]
+    Supervise {
+        /// What the server hands over.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        handover: Vec<String>,
+    },
 }
 
 const SERVE_EXAMPLES: &str = "\

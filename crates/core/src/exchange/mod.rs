@@ -49,6 +49,9 @@ impl Send {
     pub const FLUSH: Self = Self(1);
     /// The reply is complete after these bytes.
     pub const LAST: Self = Self(2);
+    /// With [`LAST`](Self::LAST): nothing of the application runs for this request any more, so whoever waits for a
+    /// free thread may count on this one.
+    pub const DONE: Self = Self(4);
 
     /// Whether all flags of `other` are set.
     #[inline]
@@ -94,10 +97,28 @@ pub enum Outcome {
     Broken,
     /// The client left before the end.
     ClientGone,
+    /// The application was not called and this process will not call it: another one may take the request.
+    Retry(RetryReason),
+}
+
+/// Why a process does not take a request that another one can take.
+#[repr(u8)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RetryReason {
+    /// The script has changed since this process loaded it.
+    Reload = 1,
+    /// The process is ending.
+    Stopping = 2,
+    /// It has waited for a thread too long (`queue-timeout`), so nobody takes it any more.
+    TooOld = 3,
 }
 
 /// The byte flows of one request. Used by one thread at a time.
 pub trait Exchange {
+    /// The application is about to be called: from now on the request must not be given to another process. Called
+    /// once, attached to Python, so it neither blocks nor allocates.
+    fn accepted(&mut self) {}
+
     /// Reads up to `buffer.len()` bytes of the request body, blocking until there are some; 0 is the end.
     ///
     /// An empty buffer reads nothing but lets the server send `100 Continue`.

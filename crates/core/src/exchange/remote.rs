@@ -22,6 +22,7 @@ const FAILED: i32 = 2;
 /// What the server's side gives the runtime to reach an exchange. All functions answer 0, 1 (client gone) or 2 (failed).
 #[repr(C)]
 pub struct ExchangeTable {
+    accepted: unsafe extern "C" fn(*mut c_void),
     read: unsafe extern "C" fn(*mut c_void, *mut u8, usize, *mut usize) -> i32,
     send_head: unsafe extern "C" fn(*mut c_void, *const Head<'_>) -> i32,
     send: unsafe extern "C" fn(*mut c_void, *const Slice<'_, Bytes<'_>>, Send) -> i32,
@@ -76,6 +77,11 @@ impl<'a> RemoteExchange<'a> {
 }
 
 impl Exchange for RemoteExchange<'_> {
+    fn accepted(&mut self) {
+        // SAFETY: table and context belong together.
+        unsafe { (self.table.accepted)(self.context) }
+    }
+
     fn read(&mut self, buffer: &mut [u8]) -> Result<usize, FlowError> {
         let mut count = 0;
         // SAFETY: the table belongs to the type behind `context` (see `new`), and the buffer is ours to write to.
@@ -133,6 +139,7 @@ const fn code(result: Result<(), FlowError>) -> i32 {
 
 const fn table<E: Exchange>() -> ExchangeTable {
     ExchangeTable {
+        accepted: accepted::<E>,
         read: read::<E>,
         send_head: send_head::<E>,
         send: send::<E>,
@@ -147,6 +154,12 @@ const fn table<E: Exchange>() -> ExchangeTable {
 unsafe fn exchange<'a, E: Exchange>(context: *mut c_void) -> &'a mut E {
     // SAFETY: `new` made it from a `&mut E`, and the caller is its only user.
     unsafe { &mut *context.cast() }
+}
+
+unsafe extern "C" fn accepted<E: Exchange>(context: *mut c_void) {
+    // SAFETY: called through a `RemoteExchange` of this `E` only.
+    let exchange = unsafe { exchange::<E>(context) };
+    guard(|| exchange.accepted(), |_| ());
 }
 
 unsafe extern "C" fn read<E: Exchange>(

@@ -9,9 +9,11 @@ pub use lines::Lines;
 
 use std::fmt;
 
+use serde::{Deserialize, Serialize};
+
 /// Severity, with httpd's values (`http_log.h`, `APLOG_EMERG` to `APLOG_TRACE1`).
 #[repr(u8)]
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Level {
     /// The system is unusable.
     Emergency = 0,

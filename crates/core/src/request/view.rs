@@ -56,6 +56,10 @@ pub struct RequestView<'a> {
     pub content_filters: bool,
     /// When the server began to read the request, in microseconds since the epoch.
     pub request_start: i64,
+    /// When the server gave the request to a daemon group, in microseconds since the epoch; 0 in embedded mode.
+    pub queue_start: i64,
+    /// When a thread of the daemon process took it, in microseconds since the epoch; 0 in embedded mode.
+    pub daemon_start: i64,
 }
 
 impl fmt::Debug for RequestView<'_> {

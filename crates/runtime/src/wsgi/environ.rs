@@ -41,6 +41,8 @@ pub struct EnvironTemplate {
     https: Held,
     thread_id: Held,
     request_start: Held,
+    queue_start: Held,
+    daemon_start: Held,
     application_start: Held,
 }
 
@@ -86,7 +88,7 @@ impl EnvironTemplate {
         set(c"mod_wsgi.thread_id", py.none())?;
         set(c"mod_wsgi.request_start", py.none())?;
         set(c"mod_wsgi.application_start", py.none())?;
-        // Stamps of daemon mode's way to the process.
+        // Stamps of daemon mode's way to the process; in embedded mode there is none.
         set(c"mod_wsgi.queue_start", py.float(0.0)?)?;
         set(c"mod_wsgi.daemon_start", py.float(0.0)?)?;
 
@@ -108,6 +110,8 @@ impl EnvironTemplate {
             https: name(c"https")?,
             thread_id: name(c"mod_wsgi.thread_id")?,
             request_start: name(c"mod_wsgi.request_start")?,
+            queue_start: name(c"mod_wsgi.queue_start")?,
+            daemon_start: name(c"mod_wsgi.daemon_start")?,
             application_start: name(c"mod_wsgi.application_start")?,
         })
     }
@@ -146,7 +150,14 @@ impl EnvironTemplate {
             environ.set_item(self.url_scheme.get(py), self.https.get(py))?;
         }
         environ.set_item(self.thread_id.get(py), &py.int(i64::from(thread_id))?)?;
-        environ.set_item(self.request_start.get(py), &py.float(view.request_start as f64 / 1e6)?)?;
+        let stamp = |key: &Held, microseconds: i64| {
+            environ.set_item(key.get(py), &py.float(microseconds as f64 / 1e6)?)
+        };
+        stamp(&self.request_start, view.request_start)?;
+        if view.daemon_start != 0 {
+            stamp(&self.queue_start, view.queue_start)?;
+            stamp(&self.daemon_start, view.daemon_start)?;
+        }
         environ.set_item(self.application_start.get(py), &py.float(now())?)?;
         Ok(environ)
     }

@@ -100,7 +100,7 @@ pub fn failed(
 pub fn send_rest(exchange: &mut RemoteExchange<'_>, rest: &Rest) -> Outcome {
     let block = [Bytes::new(&rest.body)];
     let blocks = if rest.body.is_empty() { &[] } else { block.as_slice() };
-    let flags = if rest.outcome == Outcome::Broken { Send::FLUSH } else { Send::LAST };
+    let flags = if rest.outcome == Outcome::Broken { Send::FLUSH } else { Send::LAST | Send::DONE };
     match send(exchange, rest.head.as_ref(), rest.known_length, blocks, flags) {
         Ok(()) => rest.outcome,
         Err(SendError::ClientGone | SendError::Revoked) => Outcome::ClientGone,

@@ -119,10 +119,10 @@ fn call(py: Attached<'_>, host: &Host, view: &RequestView<'_>, toolkit: &Toolkit
     let (head, body) = SPARE.take();
     transaction.head.replace(head);
     transaction.head.borrow_mut().clear();
-    let called = host
-        .environ()
-        .build(py, view, toolkit, thread_id())
-        .and_then(|environ| application.call_two(&environ, toolkit.start_response(py)));
+    let called = host.environ().build(py, view, toolkit, thread_id()).and_then(|environ| {
+        transaction.accepted();
+        application.call_two(&environ, toolkit.start_response(py))
+    });
     match called {
         Ok(result) => reply::deliver(py, host, transaction, result, &view.target.script, body),
         Err(raised) => Ending::Over(reply::failed(py, host, transaction, raised.take(), &view.target.script)),

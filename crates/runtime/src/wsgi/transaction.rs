@@ -93,6 +93,12 @@ impl Transaction {
         self.sent.set(0);
     }
 
+    /// The application is about to be called. Attached, for it takes no time.
+    pub fn accepted(&self) {
+        // The loan has just begun, and nobody else knows of it.
+        let _ = self.outflow.lease().with(|exchange| exchange.accepted());
+    }
+
     /// Ends the request: whatever an object does from now on raises. An exchange call that another thread is in
     /// finishes first.
     pub fn end(&self, py: Attached<'_>) {

@@ -1,0 +1,25 @@
+//! Requests and replies between a server and a daemon process, as frames on a stream socket. Encodes and decodes
+//! slices and does nothing else, so that blocking clients, event loops and workers share it.
+//!
+//! A frame is a header of eight bytes, `length: u32, kind: u8, flags: u8, 0: u16` (little endian), and `length` bytes of payload.
+//! The server sends `REQUEST`, and the parts of its body when the worker asks for them with `READ`. The worker says `HELLO` when it has
+//! taken the connection, and answers with one `HEAD`, `DATA` and `FILE`, and an `END`: a reply that stops without one is
+//! broken. `LOG` may come at any time before the end. `RETRY` instead of an answer gives the request back.
+//!
+//! Both sides hold the other's words for a claim: lengths are bounded and contents checked before they are believed.
+
+#![forbid(unsafe_code)]
+
+mod body;
+mod field;
+mod frame;
+mod reply;
+mod request;
+
+pub use body::{BodyFrame, encode_body_end, encode_body_failed, encode_body_header};
+pub use frame::{FrameHeader, HEADER, Kind, WireError};
+pub use reply::{
+    DecodedHead, Hello, LONGEST_LOG, MOST_DATA, ReplyFrame, encode_data_header, encode_end, encode_file,
+    encode_head, encode_hello, encode_log, encode_read, encode_retry,
+};
+pub use request::{DecodedRequest, Inline, LAST_SEQUENCE, LONGEST_REQUEST, RequestHead, encode_request};
