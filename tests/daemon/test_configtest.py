@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from harness.httpd import HttpdStartError
+from harness.marks import START_FAILED
 
 GOOD = [
     "WSGIDaemonProcess g",
@@ -266,11 +267,18 @@ def test_main_server_only(verdict, line):
     assert line.split()[0] in said
 
 
+@START_FAILED
 @pytest.mark.differs("a folder that is not there is found at start", run=False)
-@pytest.mark.parametrize("option", ["home", "chroot"])
-@pytest.mark.root
-def test_a_folder_that_is_not_there(new_server, option):
-    server = new_server(f"WSGIDaemonProcess shop {option}=/no/such/folder\n")
-    with pytest.raises(HttpdStartError, match="shop") as raised:
-        server.start()
-    assert "/no/such/folder" in str(raised.value)
+class TestMissingFolder:
+    def test_home(self, new_server):
+        server = new_server("WSGIDaemonProcess shop home=/no/such/folder\n")
+        with pytest.raises(HttpdStartError, match="shop") as raised:
+            server.start()
+        assert "/no/such/folder" in str(raised.value)
+
+    @pytest.mark.root
+    def test_chroot(self, new_server):
+        """In which there is no Python either."""
+        server = new_server("WSGIDaemonProcess shop chroot=/no/such/folder\n")
+        with pytest.raises(HttpdStartError, match="shop"):
+            server.start()

@@ -11,6 +11,7 @@ import subprocess
 import pytest
 
 from harness.httpd import HttpdStartError, server_account
+from harness.marks import START_FAILED
 
 ALIAS = 'WSGIScriptAlias /app "${apps}/environ.wsgi"\n'
 
@@ -304,12 +305,14 @@ class TestSocket:
             assert group_of(server) == "one"
         assert sorted(server.root.rglob("*.sock")) == [first]
 
+    @START_FAILED
     @pytest.mark.differs("a group whose socket cannot be made fails the server's start", run=False)
     def test_a_prefix_that_cannot_be(self, new_server):
         server = new_server("WSGISocketPrefix /no/such/folder/wsgi\nWSGIDaemonProcess one\n")
         with pytest.raises(HttpdStartError, match="/no/such/folder/wsgi"):
             server.start()
 
+    @START_FAILED
     @pytest.mark.differs("a group whose socket cannot be made fails the server's start", run=False)
     def test_a_path_that_is_too_long(self, new_server):
         """The system allows 107 bytes."""

@@ -11,6 +11,7 @@ import pytest
 
 from harness import pythons
 from harness.httpd import HttpdStartError
+from harness.marks import START_FAILED
 from harness.places import is_world_readable
 
 SCRIPT = """
@@ -145,6 +146,7 @@ class TestBrokenHome:
         assert said.returncode != 0
         assert f"{server.root}/home" in said.stderr
 
+    @START_FAILED
     def test_the_server_does_not_start_either(self, new_server):
         server = new_server(group("shop", Path("/no/such/folder")))
         with pytest.raises(HttpdStartError, match="/no/such/folder"):
