@@ -76,7 +76,12 @@ install: ## Install where apxs says (run `make build` first; DESTDIR, PREFIX).
 	@test -n "$(APXS)" || { echo "apxs was not found: install apache2-dev (Debian) or httpd-devel (Red Hat)"; exit 1; }
 	install -D -m 644 $(RELEASE)/libmod_oxwsgi.so $(DESTDIR)$$($(APXS) -q LIBEXECDIR)/mod_oxwsgi.so
 	install -D -m 644 $(RELEASE)/liboxwsgi_runtime.so $(DESTDIR)$$($(APXS) -q LIBEXECDIR)/oxwsgi_runtime.abi3.so
-	install -D -m 755 $(RELEASE)/oxwsgi $(DESTDIR)$(PREFIX)/bin/oxwsgi
+	@# The command is the supervisor of daemon groups too, which the server runs as root from the folder of its module. The
+	@# file is there, and PREFIX has a link: nobody who may write to PREFIX alone decides what root runs, and both are of one
+	@# version.
+	install -D -m 755 $(RELEASE)/oxwsgi $(DESTDIR)$$($(APXS) -q LIBEXECDIR)/oxwsgi
+	install -d $(DESTDIR)$(PREFIX)/bin
+	ln -srf $(DESTDIR)$$($(APXS) -q LIBEXECDIR)/oxwsgi $(DESTDIR)$(PREFIX)/bin/oxwsgi
 	@conf=$$($(APXS) -q SYSCONFDIR); \
 	if [ -d $$conf/mods-available ]; then load=$$conf/mods-available; settings=$$conf/mods-available; \
 	elif [ -d $$conf/../conf.modules.d ]; then load=$$conf/../conf.modules.d; settings=$$conf/../conf.d; \
@@ -84,6 +89,8 @@ install: ## Install where apxs says (run `make build` first; DESTDIR, PREFIX).
 	set -x; \
 	install -D -m 644 module-conf/apache/oxwsgi.load $(DESTDIR)$$load/oxwsgi.load; \
 	install -D -m 644 module-conf/apache/oxwsgi.conf $(DESTDIR)$$settings/oxwsgi.conf
+	install -D -m 644 module-conf/apache/shared-hosting.conf \
+		$(DESTDIR)$(PREFIX)/share/doc/oxwsgi/examples/shared-hosting.conf
 
 clean: ## Remove what was built.
 	cargo clean

@@ -14,92 +14,82 @@ const OTHERS_WRITE: u32 = 0o002;
 
 /// Why a script does not run in its group.
 #[derive(Debug, thiserror::Error)]
-pub enum Offence {
-    /// It cannot be looked at.
-    #[error("{} cannot be looked at, which script-user and script-group need: {error}", path.display())]
-    Unseen {
-        /// The script or its folder.
-        path: PathBuf,
-        /// Why.
-        error: io::Error,
-    },
-    /// Someone else has it.
-    #[error("{} belongs to uid {found}, and script-user allows uid {wanted} only", path.display())]
-    User {
-        /// The script or its folder.
-        path: PathBuf,
-        /// Whose it is.
-        found: u32,
-        /// Whose it should be.
-        wanted: u32,
-    },
-    /// Another group has it.
-    #[error("{} belongs to gid {found}, and script-group allows gid {wanted} only", path.display())]
-    Group {
-        /// The script or its folder.
-        path: PathBuf,
-        /// Whose it is.
-        found: u32,
-        /// Whose it should be.
-        wanted: u32,
-    },
-    /// Others could have written it.
-    #[error("{} can be written to by {who} (mode {mode:04o}), which {option} does not allow", path.display())]
-    Writable {
-        /// The script or its folder.
-        path: PathBuf,
-        /// Its permissions.
-        mode: u32,
-        /// By whom.
-        who: &'static str,
-        /// The option.
-        option: &'static str,
-    },
+#[error("{what} {} {wrong}", path.display())]
+pub struct Offence {
+    what: What,
+    path: PathBuf,
+    wanted: ScriptOwner,
+    wrong: Wrong,
+}
+
+/// What is looked at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+enum What {
+    #[error("WSGI script file")]
+    Script,
+    /// In which somebody else could put another script.
+    #[error("Parent directory of WSGI script file,")]
+    Folder,
+}
+
+#[derive(Debug, thiserror::Error)]
+enum Wrong {
+    #[error("cannot be looked at, which script-user and script-group need: {0}")]
+    Unseen(io::Error),
+    #[error("belongs to uid {0}, and script-user={1}")]
+    User(u32, u32),
+    #[error("belongs to gid {0}, and script-group={1}")]
+    Group(u32, u32),
+    #[error("is writable to group (mode {0:04o}), which script-user does not allow")]
+    GroupWrites(u32),
+    #[error("is writable to world (mode {0:04o}), which script-user and script-group do not allow")]
+    WorldWrites(u32),
 }
 
 impl Offence {
     /// The number of its message.
     pub const fn number(&self) -> Number {
-        Number(match self {
-            Self::Unseen { .. } => 153,
-            Self::User { .. } => 154,
-            Self::Group { .. } => 155,
-            Self::Writable { .. } => 156,
+        use ScriptOwner::{Group, User};
+        use What::{Folder, Script};
+        Number(match (self.wanted, self.what, &self.wrong) {
+            (Group(_), Script, Wrong::Unseen(_)) => 153,
+            (Group(_), Script, Wrong::WorldWrites(_)) => 157,
+            (Group(_), Script, _) => 155,
+            (Group(_), Folder, Wrong::Unseen(_)) => 158,
+            (Group(_), Folder, Wrong::WorldWrites(_)) => 161,
+            (Group(_), Folder, _) => 160,
+            (User(_), Script, Wrong::Unseen(_)) => 162,
+            (User(_), Script, Wrong::GroupWrites(_)) => 166,
+            (User(_), Script, Wrong::WorldWrites(_)) => 168,
+            (User(_), Script, _) => 164,
+            (User(_), Folder, Wrong::Unseen(_)) => 169,
+            (User(_), Folder, Wrong::GroupWrites(_)) => 173,
+            (User(_), Folder, Wrong::WorldWrites(_)) => 172,
+            (User(_), Folder, _) => 171,
         })
     }
 }
 
-/// Looks at a script and at its folder, in which somebody else could put another script.
-pub fn check(owner: ScriptOwner, script: &[u8]) -> Result<(), Offence> {
+/// Looks at a script and at its folder.
+pub fn check(wanted: ScriptOwner, script: &[u8]) -> Result<(), Offence> {
     let script = Path::new(OsStr::from_bytes(script));
     let folder = script.parent().unwrap_or(Path::new("/"));
-    [script, folder].into_iter().try_for_each(|path| check_one(owner, path))
+    for (what, path) in [(What::Script, script), (What::Folder, folder)] {
+        check_one(wanted, path).map_err(|wrong| Offence { what, path: path.into(), wanted, wrong })?;
+    }
+    Ok(())
 }
 
-fn check_one(owner: ScriptOwner, path: &Path) -> Result<(), Offence> {
-    let found = path.metadata().map_err(|error| Offence::Unseen { path: path.into(), error })?;
-    let not_writable = |bit: u32, who, option| {
-        let mode = found.mode() & 0o7777;
-        if mode & bit == 0 {
-            return Ok(());
-        }
-        Err(Offence::Writable { path: path.into(), mode, who, option })
-    };
-    match owner {
-        ScriptOwner::User(wanted) => {
-            if found.uid() != wanted {
-                return Err(Offence::User { path: path.into(), found: found.uid(), wanted });
-            }
-            not_writable(GROUP_WRITES, "its group", "script-user")?;
-            not_writable(OTHERS_WRITE, "everybody", "script-user")
-        }
-        ScriptOwner::Group(wanted) => {
-            if found.gid() != wanted {
-                return Err(Offence::Group { path: path.into(), found: found.gid(), wanted });
-            }
-            not_writable(OTHERS_WRITE, "everybody", "script-group")
-        }
+fn check_one(wanted: ScriptOwner, path: &Path) -> Result<(), Wrong> {
+    let found = path.metadata().map_err(Wrong::Unseen)?;
+    let mode = found.mode() & 0o7777;
+    match wanted {
+        ScriptOwner::User(uid) if found.uid() != uid => return Err(Wrong::User(found.uid(), uid)),
+        ScriptOwner::User(_) if mode & GROUP_WRITES != 0 => return Err(Wrong::GroupWrites(mode)),
+        ScriptOwner::Group(gid) if found.gid() != gid => return Err(Wrong::Group(found.gid(), gid)),
+        ScriptOwner::User(_) | ScriptOwner::Group(_) => {}
     }
+    if mode & OTHERS_WRITE != 0 { Err(Wrong::WorldWrites(mode)) } else { Ok(()) }
 }
 
 #[cfg(test)]
@@ -109,9 +99,9 @@ mod tests {
 
     use super::*;
 
-    struct Script(PathBuf);
+    struct Site(PathBuf);
 
-    impl Script {
+    impl Site {
         fn new(name: &str, folder: u32, file: u32) -> Self {
             let path = std::env::temp_dir().join(format!("oxwsgi-owner-{name}-{}", std::process::id()));
             fs::create_dir_all(&path).unwrap();
@@ -121,18 +111,21 @@ mod tests {
             Self(path)
         }
 
-        fn check(&self, owner: ScriptOwner) -> Result<(), u16> {
-            let script = self.0.join("a.wsgi");
-            check(owner, script.as_os_str().as_bytes()).map_err(|offence| offence.number().0)
-        }
-
-        fn owners(&self) -> (ScriptOwner, ScriptOwner) {
+        /// For its own user or another one, and for its own group or another one.
+        fn check(&self, other_user: u32, other_group: u32) -> (u16, u16) {
             let found = self.0.metadata().unwrap();
-            (ScriptOwner::User(found.uid()), ScriptOwner::Group(found.gid()))
+            let script = self.0.join("a.wsgi");
+            let number = |wanted| {
+                check(wanted, script.as_os_str().as_bytes()).map_or_else(|offence| offence.number().0, |()| 0)
+            };
+            (
+                number(ScriptOwner::User(found.uid() + other_user)),
+                number(ScriptOwner::Group(found.gid() + other_group)),
+            )
         }
     }
 
-    impl Drop for Script {
+    impl Drop for Site {
         fn drop(&mut self) {
             let _ = fs::remove_dir_all(&self.0);
         }
@@ -140,34 +133,27 @@ mod tests {
 
     #[test]
     fn the_owner_runs_scripts_that_nobody_else_writes() {
-        let script = Script::new("good", 0o755, 0o644);
-        let (user, group) = script.owners();
-        assert_eq!((script.check(user), script.check(group)), (Ok(()), Ok(())));
-        let (ScriptOwner::User(uid), ScriptOwner::Group(gid)) = (user, group) else { unreachable!() };
-        assert_eq!(script.check(ScriptOwner::User(uid + 1)), Err(154));
-        assert_eq!(script.check(ScriptOwner::Group(gid + 1)), Err(155));
+        let site = Site::new("good", 0o755, 0o644);
+        assert_eq!(site.check(0, 0), (0, 0));
+        assert_eq!(site.check(1, 1), (164, 155));
     }
 
     #[test]
     fn a_group_may_write_where_the_group_is_the_owner() {
-        let script = Script::new("group", 0o775, 0o664);
-        let (user, group) = script.owners();
-        assert_eq!((script.check(user), script.check(group)), (Err(156), Ok(())));
+        assert_eq!(Site::new("group-file", 0o755, 0o664).check(0, 0), (166, 0));
+        assert_eq!(Site::new("group-folder", 0o775, 0o644).check(0, 0), (173, 0));
     }
 
     #[test]
     fn everybody_may_write_neither_script_nor_folder() {
-        for (name, folder, file) in [("file", 0o755, 0o646), ("folder", 0o757, 0o644)] {
-            let script = Script::new(name, folder, file);
-            let (user, group) = script.owners();
-            assert_eq!((script.check(user), script.check(group)), (Err(156), Err(156)));
-        }
+        assert_eq!(Site::new("world-file", 0o755, 0o646).check(0, 0), (168, 157));
+        assert_eq!(Site::new("world-folder", 0o757, 0o644).check(0, 0), (172, 161));
     }
 
     #[test]
     fn what_cannot_be_seen_does_not_run() {
         let offence = check(ScriptOwner::User(0), b"/no/such/script.wsgi").unwrap_err();
-        assert_eq!(offence.number().0, 153);
-        assert!(offence.to_string().contains("/no/such/script.wsgi"));
+        assert_eq!(offence.number().0, 162);
+        assert!(offence.to_string().contains("/no/such/script.wsgi"), "{offence}");
     }
 }

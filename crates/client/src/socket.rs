@@ -149,12 +149,13 @@ pub fn wait(awaited: Awaited<'_>, limit: Duration) -> io::Result<Ready> {
     events.set(PollFlags::OUT, awaited.room);
     let worker = PollFd::new(awaited.worker, events);
     let limit = Timespec::try_from(limit).map_err(io::Error::other)?;
-    let waited = |entries: &mut [PollFd<'_>]| match poll(entries, Some(&limit)) {
-        // The caller looks at the clock and comes again.
-        Ok(_) | Err(Errno::INTR) => Ok(()),
-        Err(error) => Err(io::Error::from(error)),
+    let waited = |entries: &mut [PollFd<'_>]| loop {
+        match poll(entries, Some(&limit)) {
+            Ok(_) => return Ok(()),
+            Err(Errno::INTR) => {}
+            Err(error) => return Err(io::Error::from(error)),
+        }
     };
-    // An entry after an interrupted poll has no events.
     let has_come = |entry: &PollFd<'_>| {
         entry.revents().intersects(PollFlags::IN | PollFlags::HUP | PollFlags::ERR | PollFlags::NVAL)
     };

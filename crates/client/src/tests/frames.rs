@@ -114,7 +114,7 @@ proptest! {
         let last = exchange.sends.iter().position(|(_, flags)| flags.has(Send::LAST));
         prop_assert!(last.is_none_or(|at| at + 1 == exchange.sends.len()), "nothing comes after the end");
         prop_assert_eq!(last.is_some(), reply.stage == Stage::Complete);
-        prop_assert_eq!(end == "Sent", reply.stage == Stage::Complete && end != "more" && last.is_some() && !end.contains("sent "));
+        prop_assert!(end != "Sent" || last.is_some());
         let first_head = parts.iter().find_map(|part| if let Part::Head(length) = part { Some(*length) } else { None });
         if let Some(declared) = first_head.and_then(|length| usize::try_from(length).ok()) {
             prop_assert!(exchange.sent().len() <= declared);

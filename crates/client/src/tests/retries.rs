@@ -299,7 +299,7 @@ fn a_queue_that_does_not_move_is_silence_too() {
 fn scripts_of_others_do_not_run() {
     let group = Group::with(1, 1, |settings| settings.script_owner = Some(ScriptOwner::User(u32::MAX)));
     let (outcome, exchange) = group.get();
-    assert_eq!((outcome, exchange.numbers()), (Outcome::Refused(403), vec!["WSGI0153"]));
+    assert_eq!((outcome, exchange.numbers()), (Outcome::Refused(403), vec!["WSGI0162"]));
 }
 
 #[test]

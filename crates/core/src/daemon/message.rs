@@ -27,7 +27,7 @@ pub enum ToSupervisor {
 pub enum FromSupervisor {
     /// The group of this index has its socket and its board, which come with the packet in this order.
     Group(u32),
-    /// The group of this index cannot start.
+    /// The group of this index, or [all](super::ALL_GROUPS), cannot start: cause and cure, without its name.
     Failed(u32, String),
     /// All groups that can start have started.
     Ready,

@@ -13,9 +13,10 @@ use std::ptr;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use super::account::{Account, errno};
+use super::child::Process;
 use super::forked::{clear, reset_signals, take_descriptors};
 use super::obstacle::{Obstacle, Step, note, obstacles};
-use super::process::Process;
+use super::signals::with_all_blocked;
 
 /// The descriptor that the program gets beside the standard ones.
 const EXTRA: RawFd = 3;
@@ -132,12 +133,15 @@ impl Launch {
         let (output, extra, child_notes) = (clear(&output)?, clear(&extra)?, clear(&child_notes)?);
         let descriptors = [&null, &output, &output, &extra, &child_notes].map(AsRawFd::as_raw_fd);
         let (arguments, environment) = (pointers(&self.arguments), pointers(&self.environment));
-        // SAFETY: the child calls nothing but `Launch::run`, which keeps to functions that are allowed there.
-        match unsafe { libc::fork() } {
-            -1 => Err(io::Error::last_os_error()),
-            0 => self.run(&descriptors, &arguments, &environment),
-            pid => Ok(Launched { process: Process::child(pid), notes }),
-        }
+        // A signal for the child finds no handler of ours there, but waits until it has the system's own.
+        with_all_blocked(|| {
+            // SAFETY: the child calls nothing but `Launch::run`, which keeps to functions that are allowed there.
+            match unsafe { libc::fork() } {
+                -1 => Err(io::Error::last_os_error()),
+                0 => self.run(&descriptors, &arguments, &environment),
+                pid => Ok(Launched { process: Process::child(pid), notes }),
+            }
+        })
     }
 
     /// The child, from fork to exec: no allocation, no lock (POSIX.1-2017, `fork`).

@@ -3,6 +3,7 @@
 //! Knows no server and no Python.
 
 mod account;
+mod child;
 mod errand;
 pub mod file;
 mod forked;
@@ -12,7 +13,6 @@ mod local_time;
 mod obstacle;
 pub mod packet;
 mod poller;
-pub mod process;
 mod running;
 mod shared;
 pub mod signals;
@@ -21,13 +21,13 @@ pub mod syslog;
 pub mod users;
 
 pub use account::Account;
+pub use child::{Process, exists, watch};
 pub use errand::Errand;
 pub use inherited::inherited;
 pub use launch::{Launch, Launched, Limit, LimitKind, Notes, raise_descriptor_limit};
 pub use local_time::LocalTime;
 pub use obstacle::{Obstacle, Step};
 pub use poller::Poller;
-pub use process::Process;
 pub use running::{End, Report, Running};
 pub use shared::SharedWords;
 pub use status::WaitStatus;

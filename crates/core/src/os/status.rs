@@ -9,6 +9,9 @@ use std::fmt;
 pub struct WaitStatus(pub i32);
 
 impl WaitStatus {
+    /// Of a process that nobody could wait for, because whoever had started it was gone.
+    pub const UNKNOWN: Self = Self(-1);
+
     /// The signal that ended the process, when one has.
     pub const fn signal(self) -> Option<i32> {
         if libc::WIFSIGNALED(self.0) { Some(libc::WTERMSIG(self.0)) } else { None }
@@ -18,6 +21,7 @@ impl WaitStatus {
 impl fmt::Display for WaitStatus {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.signal() {
+            None if *self == Self::UNKNOWN => f.write_str("an unknown status"),
             None => write!(f, "exit code {}", libc::WEXITSTATUS(self.0)),
             Some(number) => match NAMES.iter().find(|(known, _)| *known == number) {
                 Some((_, name)) => write!(f, "signal {number} ({name})"),
@@ -58,6 +62,7 @@ mod tests {
         assert_eq!(WaitStatus(3 << 8).to_string(), "exit code 3");
         assert_eq!(WaitStatus(libc::SIGKILL).to_string(), "signal 9 (SIGKILL)");
         assert_eq!(WaitStatus(libc::SIGSEGV | 0x80).to_string(), "signal 11 (SIGSEGV)");
+        assert_eq!(WaitStatus::UNKNOWN.to_string(), "an unknown status");
         assert_eq!(WaitStatus(40).to_string(), "signal 40");
     }
 }

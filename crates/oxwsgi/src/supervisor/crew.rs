@@ -2,20 +2,20 @@
 
 #![forbid(unsafe_code)]
 
+mod ends;
+mod hearing;
+
 use std::collections::HashMap;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::{Duration, Instant};
 
-use oxwsgi_core::daemon::{FromWorker, LONGEST_MESSAGE, decode};
-use oxwsgi_core::os::packet::{self, Wait};
-use oxwsgi_core::os::{Poller, WaitStatus};
+use oxwsgi_core::os::Poller;
 use oxwsgi_core::report::Level;
 
 use super::group::{Group, Verdict};
 use super::log::Logs;
 use super::memory::OutOfMemory;
-use super::obituary::Obituary;
 use super::recipe::whom;
 use super::source::{Part, Source};
 use super::stream::Stream;
@@ -27,14 +27,8 @@ const SHUTDOWN: Duration = Duration::from_secs(5);
 const SLACK: Duration = Duration::from_secs(1);
 /// Between two looks after processes that are nobody's children any more.
 const ORPHAN_LOOK: Duration = Duration::from_millis(100);
-/// Between two starts of a process whose work is done each time.
-const SERVICE_PACE: Duration = Duration::from_secs(1);
 /// Before another attempt when there is no slot for a process.
 const SLOT_WAIT: Duration = Duration::from_millis(200);
-/// Messages of one process in one turn; then others have theirs.
-const TURN: usize = 64;
-/// Output of ended processes of one group that is still held open by what they have started.
-const MOST_STREAMS: usize = 64;
 
 /// The groups and their processes.
 #[derive(Debug)]
@@ -147,117 +141,6 @@ impl Crew {
         self.streams.insert(id, stream);
     }
 
-    /// Something has come from a process.
-    pub fn hear(&mut self, id: u32, part: Part, now: Instant) {
-        match part {
-            Part::Control => self.hear_control(id, now),
-            Part::Output => self.hear_output(id),
-            Part::Notes => self.hear_notes(id, now),
-        }
-    }
-
-    fn hear_control(&mut self, id: u32, now: Instant) {
-        let mut buffer = vec![0; LONGEST_MESSAGE];
-        for _ in 0..TURN {
-            let Some(worker) = self.workers.get_mut(&id) else { return };
-            let Some(control) = &worker.control else { return };
-            match packet::receive(control, &mut buffer, 0, Wait::Never) {
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
-                Ok(packet) if packet.length > 0 => {
-                    match decode(&buffer[..packet.length]).filter(|_| !packet.truncated) {
-                        Some(message) => self.heard(id, message, now),
-                        None => return self.refuse(id),
-                    }
-                }
-                // Its end comes as a signal, or its site has closed what it should not: it goes on as far as it can.
-                _ => {
-                    self.poller.remove(control);
-                    worker.control = None;
-                    return;
-                }
-            }
-        }
-    }
-
-    fn heard(&mut self, id: u32, message: FromWorker, now: Instant) {
-        let Some(worker) = self.workers.get_mut(&id) else { return };
-        let position = worker.group;
-        let group = &mut self.groups[position];
-        match message {
-            FromWorker::Log(level, text) => {
-                let pid = self.streams.get(&id).map_or(0, |stream| stream.pid);
-                self.logs.write(group.log, level, pid, &text);
-            }
-            FromWorker::Ready => {
-                if worker.life.ready(now) {
-                    self.became_ready(position, now);
-                }
-            }
-            FromWorker::Ending(_) | FromWorker::Stopping => {
-                worker.life.said(&message, &group.plan.limits, now);
-                self.fill(position, now);
-            }
-        }
-    }
-
-    /// A process that does not speak our language may be doing anything.
-    fn refuse(&mut self, id: u32) {
-        let Some(worker) = self.workers.get_mut(&id) else { return };
-        let Some(process) = &worker.process else { return };
-        let group = &self.groups[worker.group];
-        let text = format!(
-            "Process '{}' (pid={}) has sent its supervisor what is no message, and is ended.",
-            group.name(),
-            process.pid()
-        );
-        self.logs.report(group.log, Level::Error, 1206, &text);
-        process.kill_group();
-        worker.life.kill();
-        if let Some(control) = worker.control.take() {
-            self.poller.remove(&control);
-        }
-    }
-
-    fn hear_output(&mut self, id: u32) {
-        let Some(stream) = self.streams.get_mut(&id) else { return };
-        let (log, pid) = (self.groups[stream.group].log, stream.pid);
-        if !stream.read(|line| self.logs.write(log, Level::Error, pid, line)) {
-            self.poller.remove(&*stream);
-            // The last words of a process are asked for when it has ended.
-            if !self.workers.contains_key(&id) {
-                self.streams.remove(&id);
-            }
-        }
-    }
-
-    fn hear_notes(&mut self, id: u32, now: Instant) {
-        let Some(worker) = self.workers.get_mut(&id) else { return };
-        let Some(notes) = &mut worker.notes else { return };
-        let obstacles = match notes.take() {
-            Ok(None) => return,
-            Ok(Some(obstacles)) => obstacles,
-            Err(_) => Vec::new(),
-        };
-        self.poller.remove(&*notes);
-        worker.notes = None;
-        let position = worker.group;
-        let group = &mut self.groups[position];
-        worker.refusal = group.recipe.refusal(&group.plan, &obstacles);
-        if worker.refusal.is_some() {
-            return;
-        }
-        let deviations = group.recipe.deviations(&group.plan, &obstacles);
-        if !std::mem::replace(&mut group.has_said_deviations, true) {
-            for text in deviations {
-                self.logs.report(group.log, Level::Warning, 1208, &format!("{text}."));
-            }
-        }
-        // It serves no requests, so it has nothing to become ready for.
-        if group.is_service() && worker.life.ready(now) {
-            self.became_ready(position, now);
-        }
-    }
-
     fn became_ready(&mut self, position: usize, now: Instant) {
         let group = &mut self.groups[position];
         if matches!(group.verdict, Verdict::Pending | Verdict::Late) {
@@ -281,120 +164,23 @@ impl Crew {
     fn failed(&mut self, position: usize, started: Instant, now: Instant, cause: &str) {
         let group = &mut self.groups[position];
         let wait = group.pace.failed(started, now);
-        let text = format!("Daemon process group '{}' cannot start: {cause}", group.name());
         if group.verdict == Verdict::Pending {
             group.verdict = Verdict::Failed;
-            self.failures.push((group.index, text));
+            self.failures.push((group.index, cause.to_owned()));
         } else if let Some(wait) = wait {
-            let text = format!("{text}. The next attempt is in {:.1} s.", wait.as_secs_f64());
+            let text = format!(
+                "Daemon process group '{}' cannot start: {cause}. The next attempt is in {:.1} s.",
+                group.name(),
+                wait.as_secs_f64()
+            );
             self.logs.report(group.log, Level::Error, 1203, &text);
         }
-    }
-
-    /// Looks which processes have ended.
-    pub fn reap(&mut self, now: Instant) {
-        let mut ended = Vec::new();
-        for (id, worker) in &mut self.workers {
-            let Some(process) = worker.process.take() else { continue };
-            if self.is_ending && process.has_ended() {
-                // What it has started ends with the server as well. Its number is its own until it is waited for.
-                process.kill_group();
-            }
-            match process.reap() {
-                Err(process) => worker.process = Some(process),
-                Ok(status) => {
-                    // First of all: whoever had a connection to it waits for this.
-                    self.groups[worker.group].bury(worker.slot, status, now);
-                    ended.push((*id, status));
-                }
-            }
-        }
-        for (id, status) in ended {
-            self.ended(id, WaitStatus(status), now);
-        }
-    }
-
-    fn ended(&mut self, id: u32, status: WaitStatus, now: Instant) {
-        // What it said and wrote before is still to be read.
-        self.hear_notes(id, now);
-        self.hear_control(id, now);
-        self.hear_output(id);
-        let Some(mut worker) = self.workers.remove(&id) else { return };
-        for descriptor in [worker.control.as_ref().map(AsFd::as_fd), worker.notes.as_ref().map(AsFd::as_fd)] {
-            descriptor.into_iter().for_each(|descriptor| self.poller.remove(descriptor));
-        }
-        let position = worker.group;
-        self.groups[position].members.retain(|member| *member != id);
-        let (pid, last_words) = self.close_stream(id);
-        let life = worker.life;
-        let out_of_memory =
-            status.signal() == Some(libc::SIGKILL) && !life.was_killed() && self.memory.has_struck();
-        let group = &mut self.groups[position];
-        let was_expected = matches!(life.stage, Stage::Ending(_));
-        let was_killed = life.was_killed();
-        let plan = group.plan.clone();
-        let obituary = Obituary { group: &plan, pid, status, was_expected, was_killed, out_of_memory };
-        let is_done = group.is_service() && status == WaitStatus(0);
-        match life.stage {
-            _ if self.is_ending => self.logs.say(group.log, obituary.level(), &obituary.line("")),
-            Stage::Starting => {
-                let cause =
-                    worker.refusal.take().unwrap_or_else(|| obituary.early_end(last_words.as_deref()));
-                self.failed(position, life.started, now, &cause);
-            }
-            Stage::Ready(_) if is_done => {
-                group.pace.pause(life.started + SERVICE_PACE);
-                self.logs.say(group.log, Level::Info, &obituary.line(", restarting it"));
-            }
-            Stage::Ready(_) => {
-                let wait = group.pace.failed(life.started, now).unwrap_or_default();
-                let line = obituary.line(&format!(", restarting it in {:.1} s", wait.as_secs_f64()));
-                self.say_death(position, &obituary, &line);
-            }
-            Stage::Proven => {
-                let line = obituary.line(", restarting it");
-                self.say_death(position, &obituary, &line);
-            }
-            Stage::Ending(_) => {
-                let line = obituary.line(", replacing it");
-                self.say_death(position, &obituary, &line);
-            }
-        }
-        self.fill(position, now);
-    }
-
-    fn say_death(&mut self, position: usize, obituary: &Obituary<'_>, line: &str) {
-        let log = self.groups[position].log;
-        match obituary.level() {
-            Level::Error => self.logs.report(log, Level::Error, 1202, line),
-            level => self.logs.say(log, level, line),
-        }
-    }
-
-    /// The number and the last words of a process that has ended. What it has started may go on writing.
-    fn close_stream(&mut self, id: u32) -> (u32, Option<String>) {
-        let Some(stream) = self.streams.get_mut(&id) else { return (0, None) };
-        let (log, pid, position) = (self.groups[stream.group].log, stream.pid, stream.group);
-        stream.flush(|line| self.logs.write(log, Level::Error, pid, line));
-        let last_words = stream.last_words();
-        // Closed at its end, or when there are too many of its kind; a writer gets `SIGPIPE` then.
-        let is_open = stream.read(|line| self.logs.write(log, Level::Error, pid, line));
-        let left = self
-            .streams
-            .iter()
-            .filter(|(other, stream)| stream.group == position && !self.workers.contains_key(other));
-        if (!is_open || left.count() > MOST_STREAMS)
-            && let Some(stream) = self.streams.remove(&id)
-        {
-            self.poller.remove(&stream);
-        }
-        (pid, last_words)
     }
 
     /// Does what is due.
     pub fn act(&mut self, now: Instant) {
         let mut proven = Vec::new();
-        for (id, worker) in &mut self.workers {
+        for worker in self.workers.values_mut() {
             if worker.life.prove(now) {
                 proven.push(worker.group);
             }
@@ -415,7 +201,6 @@ impl Crew {
                         format!("Shutdown timeout expired; aborting daemon process '{name}' (pid={pid})."),
                     ),
                 };
-                debug_assert!(self.streams.contains_key(id), "a process has its output");
                 self.logs.report(group.log, Level::Warning, number, &text);
             }
         }
@@ -475,6 +260,8 @@ impl Crew {
     /// Ends all processes, and starts none any more: within their own time, or within `bound`.
     pub fn end(&mut self, bound: Option<Duration>, now: Instant) {
         self.is_ending = true;
+        // Those of earlier supervisors too: only they can end them, and no request can come for them any more.
+        self.groups.iter_mut().for_each(Group::dismiss_others);
         for worker in self.workers.values_mut() {
             let own = self.groups[worker.group].plan.limits.shutdown.unwrap_or(SHUTDOWN) + SLACK;
             worker.life.end_by(now + bound.map_or(own, |bound| bound.min(own)));

@@ -41,8 +41,8 @@ pub struct Group {
     pub pace: Pace,
     /// Whether its start is over, and how that went.
     pub verdict: Verdict,
-    /// Whether what cannot be done as configured was said already.
-    pub has_said_deviations: bool,
+    /// Whether it was said already what the notes of its processes say each time.
+    pub has_noted: bool,
     server: Server,
     peers: Vec<u32>,
     socket: Socket,
@@ -119,7 +119,7 @@ impl Group {
             recipe,
             pace: Pace::new(),
             verdict: Verdict::Pending,
-            has_said_deviations: false,
+            has_noted: false,
             server: whole.server.clone(),
             peers,
             socket,
@@ -205,8 +205,8 @@ impl Group {
     /// `serving` of its processes are ready: ends those of earlier supervisors when they are enough.
     pub fn relieve(&mut self, serving: usize, now: Instant) {
         let enough = serving >= self.plan.processes as usize || (serving > 0 && self.since + PATIENCE <= now);
-        if enough && !self.epoch.has_begun {
-            self.begin_epoch();
+        if enough {
+            self.dismiss_others();
         }
     }
 
@@ -229,6 +229,13 @@ impl Group {
     /// Removes the file of its socket.
     pub fn remove_socket(&self) {
         self.socket.remove();
+    }
+
+    /// Ends the processes of earlier supervisors.
+    pub fn dismiss_others(&mut self) {
+        if !self.epoch.has_begun {
+            self.begin_epoch();
+        }
     }
 
     fn begin_epoch(&mut self) {

@@ -64,7 +64,7 @@ fn supervise(handover: &Handover, parent: &mut Parent) -> Result<ExitCode, Strin
     // Where others are serving, the failure of one group is its own.
     let is_strict = plan.strict && handover.adopted.is_empty();
     let session = Session::new(&plan, parent, is_strict)?;
-    Ok(session.run(&plan, adopted, descriptors))
+    Ok(session.run(adopted, descriptors))
 }
 
 fn not_for_people(text: String) -> Problem {

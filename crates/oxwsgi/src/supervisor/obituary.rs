@@ -21,7 +21,7 @@ pub struct Obituary<'a> {
     pub was_expected: bool,
     /// We ended it.
     pub was_killed: bool,
-    /// The system had no memory left.
+    /// The system has ended some process for want of memory since we last looked.
     pub out_of_memory: bool,
 }
 
@@ -52,7 +52,9 @@ impl Obituary<'_> {
     fn how(&self) -> String {
         let hint = match self.status.signal() {
             Some(libc::SIGKILL) if self.was_killed => " from its supervisor",
-            Some(libc::SIGKILL) if self.out_of_memory => ": the system was out of memory",
+            Some(libc::SIGKILL) if self.out_of_memory => {
+                ": the system has ended processes for want of memory"
+            }
             Some(libc::SIGXCPU) if self.group.resources.cpu_time.is_some() => ": cpu-time-limit",
             _ => "",
         };

@@ -10,7 +10,7 @@ use std::os::unix::fs::FileExt;
 use oxwsgi_core::daemon::board::Board;
 use oxwsgi_core::daemon::{FromSupervisor, Handover, Plan, ToSupervisor, decode, encode};
 use oxwsgi_core::os::packet::{self, Wait};
-use oxwsgi_core::os::{inherited, process};
+use oxwsgi_core::os::{exists, inherited, watch};
 
 /// More than any plan has, in bytes.
 const LONGEST_PLAN: u64 = 256 << 20;
@@ -81,11 +81,11 @@ impl Parent {
     /// # Errors
     /// The process is gone.
     pub fn watch(&mut self, pid: u32) -> io::Result<()> {
-        if !process::exists(pid) {
+        if !exists(pid) {
             return Err(io::ErrorKind::NotFound.into());
         }
         // An old kernel cannot tell; the lifeline can.
-        self.watch = process::watch(pid).ok();
+        self.watch = watch(pid).ok();
         Ok(())
     }
 }

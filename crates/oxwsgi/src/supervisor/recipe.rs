@@ -60,29 +60,28 @@ impl Recipe {
         Some(self.describe(group, last))
     }
 
-    /// What went otherwise than configured, in a process that runs.
-    pub fn deviations(&self, group: &Group, obstacles: &[Obstacle]) -> Vec<String> {
-        let entered = self.entered(obstacles);
-        let mut folders = self.folders.iter();
-        let describe = |obstacle: &Obstacle| match obstacle.step {
-            Step::Priority => Some(format!(
-                "cpu-priority={} of daemon process group '{}' could not be set: {}",
-                group.resources.cpu_priority,
-                lossy(&group.name),
-                obstacle.reason
-            )),
-            Step::Folder => Some(format!(
-                "The home directory {} of {}, who runs daemon process group '{}', cannot be entered: {}. Its processes \
-                 work in {}; home= chooses another directory",
-                lossy(folders.next()?),
-                whom(group),
-                lossy(&group.name),
-                obstacle.reason,
-                lossy(entered?)
-            )),
-            _ => None,
-        };
-        obstacles.iter().filter_map(describe).collect()
+    /// The nice value that was asked for and could not be set.
+    pub fn refused_priority(&self, group: &Group, obstacles: &[Obstacle]) -> Option<String> {
+        let obstacle = obstacles.iter().find(|obstacle| obstacle.step == Step::Priority)?;
+        let (name, priority) = (lossy(&group.name), group.resources.cpu_priority);
+        Some(format!(
+            "cpu-priority={priority} of daemon process group '{name}' could not be set: {}.",
+            obstacle.reason
+        ))
+    }
+
+    /// Where a process works that could not enter the home directory of its account.
+    pub fn other_folder(&self, group: &Group, obstacles: &[Obstacle]) -> Option<String> {
+        let obstacle = obstacles.iter().find(|obstacle| obstacle.step == Step::Folder)?;
+        Some(format!(
+            "The processes of daemon process group '{}' work in {}, for the home directory {} of {} cannot be entered: \
+             {}. With home= they work elsewhere.",
+            lossy(&group.name),
+            lossy(self.entered(obstacles)?),
+            lossy(self.folders.first()?),
+            whom(group),
+            obstacle.reason
+        ))
     }
 
     /// The folder that a process works in after these obstacles.

@@ -14,6 +14,7 @@ use super::crew::Crew;
 use super::group::{Group, Verdict};
 use super::log::{Log, Logs};
 use super::parent::{Adopted, Parent};
+use super::recipe::lossy;
 use super::signals::Signals;
 use super::source::Source;
 
@@ -25,6 +26,7 @@ const MORE_FAILURES: Duration = Duration::from_secs(2);
 /// The supervisor of one server generation.
 #[derive(Debug)]
 pub struct Session<'a> {
+    plan: &'a Plan,
     parent: &'a mut Parent,
     signals: Signals,
     crew: Crew,
@@ -49,7 +51,7 @@ impl<'a> Session<'a> {
     ///
     /// # Errors
     /// Something is missing that no group can do without.
-    pub fn new(plan: &Plan, parent: &'a mut Parent, is_strict: bool) -> Result<Self, String> {
+    pub fn new(plan: &'a Plan, parent: &'a mut Parent, is_strict: bool) -> Result<Self, String> {
         let failed = |error: std::io::Error| {
             format!("the supervisor of the daemon process groups cannot work: {error}")
         };
@@ -69,13 +71,13 @@ impl<'a> Session<'a> {
         for (descriptor, source) in sources {
             descriptor.map_or(Ok(()), |descriptor| crew.watch(descriptor, source)).map_err(failed)?;
         }
-        Ok(Self { parent, signals, crew, log, phase: Phase::Starting { failing: None }, is_strict })
+        Ok(Self { plan, parent, signals, crew, log, phase: Phase::Starting { failing: None }, is_strict })
     }
 
     /// Makes the groups, and serves until the end.
-    pub fn run(mut self, plan: &Plan, adopted: Vec<Adopted>, descriptors: Option<Limit>) -> ExitCode {
+    pub fn run(mut self, adopted: Vec<Adopted>, descriptors: Option<Limit>) -> ExitCode {
         for (index, adopted) in adopted.into_iter().enumerate() {
-            self.make_group(plan, index, adopted, descriptors);
+            self.make_group(index, adopted, descriptors);
         }
         let mut now = Instant::now();
         loop {
@@ -104,7 +106,8 @@ impl<'a> Session<'a> {
         }
     }
 
-    fn make_group(&mut self, plan: &Plan, index: usize, adopted: Adopted, descriptors: Option<Limit>) {
+    fn make_group(&mut self, index: usize, adopted: Adopted, descriptors: Option<Limit>) {
+        let plan = self.plan;
         let log = self.crew.logs.open(&plan.groups[index].log);
         let group =
             log.and_then(|log| Group::new(plan, index, log, adopted, std::env::vars_os(), descriptors));
@@ -114,9 +117,7 @@ impl<'a> Session<'a> {
                 self.crew.groups.push(group);
             }
             Err(cause) => {
-                let name = String::from_utf8_lossy(&plan.groups[index].name).into_owned();
-                let text = format!("Daemon process group '{name}' cannot start: {cause}");
-                self.crew.failures.push((u32::try_from(index).unwrap_or(u32::MAX), text));
+                self.crew.failures.push((u32::try_from(index).unwrap_or(u32::MAX), cause));
             }
         }
     }
@@ -139,7 +140,9 @@ impl<'a> Session<'a> {
             }
             Source::Drain => {
                 self.crew.unwatch(self.parent.drain.as_fd());
-                self.end(0, None, now);
+                // A start that fails has nobody to finish for.
+                let is_failing = matches!(self.phase, Phase::Starting { failing: Some(_) });
+                self.end(u8::from(is_failing), is_failing.then_some(HURRY), now);
             }
             Source::Lifeline => {
                 self.crew.unwatch(self.parent.lifeline.as_fd());
@@ -157,9 +160,11 @@ impl<'a> Session<'a> {
     /// Tells the parent how the start goes.
     fn tell(&mut self, now: Instant) {
         let mut has_failed = false;
-        for (index, text) in std::mem::take(&mut self.crew.failures) {
+        for (index, cause) in std::mem::take(&mut self.crew.failures) {
             has_failed = true;
-            if !self.parent.tell(&FromSupervisor::Failed(index, text.clone()), &[]) {
+            if !self.parent.tell(&FromSupervisor::Failed(index, cause.clone()), &[]) {
+                let name = self.plan.groups.get(index as usize).map_or(&[][..], |group| &group.name);
+                let text = format!("Daemon process group '{}' cannot start: {cause}.", lossy(name));
                 self.crew.logs.report(self.log, Level::Error, 1201, &text);
             }
         }

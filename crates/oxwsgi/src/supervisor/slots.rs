@@ -6,10 +6,7 @@
 use std::time::Instant;
 
 use oxwsgi_core::daemon::board::{Board, State};
-use oxwsgi_core::os::process;
-
-/// Wait status of a process that nobody could wait for.
-const UNKNOWN_STATUS: i32 = -1;
+use oxwsgi_core::os::{WaitStatus, exists};
 
 /// The slots of one board, in its order.
 #[derive(Debug)]
@@ -74,8 +71,8 @@ impl Slots {
     pub fn bury_orphans(&mut self, board: &Board, now: Instant) {
         for (slot, (_, process)) in self.0.iter_mut().zip(board.all()) {
             match *slot {
-                Slot::Orphan(pid) if !process::exists(pid) => {
-                    process.bury(UNKNOWN_STATUS);
+                Slot::Orphan(pid) if !exists(pid) => {
+                    process.bury(WaitStatus::UNKNOWN.0);
                     *slot = Slot::Dead(now);
                 }
                 _ => {}
@@ -112,7 +109,7 @@ mod tests {
         assert!(slots.has_orphans());
         assert_eq!(board.process(0).unwrap().state(), State::Starting);
         let gone = board.process(1).unwrap();
-        assert_eq!((gone.state(), gone.wait_status()), (State::Dead, UNKNOWN_STATUS));
+        assert_eq!((gone.state(), gone.wait_status()), (State::Dead, WaitStatus::UNKNOWN.0));
         assert_eq!([(); 4].map(|()| slots.take()), [Some(2), Some(3), Some(1), None]);
     }
 }

@@ -81,8 +81,9 @@ impl Life {
             FromWorker::Ending(reason) => {
                 if !matches!(self.stage, Stage::Ending(_)) {
                     self.stage = Stage::Ending(Some(*reason));
-                    self.kill_at =
-                        limits.shutdown.map(|shutdown| now + window(*reason, limits) + shutdown + SLACK);
+                    self.kill_at = window(*reason, limits)
+                        .zip(limits.shutdown)
+                        .map(|(window, shutdown)| now + window + shutdown + SLACK);
                 }
             }
             FromWorker::Stopping => {
@@ -143,12 +144,14 @@ impl Life {
     }
 }
 
-/// Time for the requests of a process that ends for this reason.
-fn window(reason: Reason, limits: &Limits) -> Duration {
+/// Time for the requests of a process that ends for this reason; none when only the process can tell.
+fn window(reason: Reason, limits: &Limits) -> Option<Duration> {
     match reason {
-        Reason::ShutdownSignal => Duration::ZERO,
-        Reason::EvictionSignal => limits.eviction.or(limits.graceful).unwrap_or_default(),
-        _ => limits.graceful.unwrap_or_default(),
+        // The last request that is allowed may take as long as any other.
+        Reason::MaximumRequests => None,
+        Reason::ShutdownSignal => Some(Duration::ZERO),
+        Reason::EvictionSignal => Some(limits.eviction.or(limits.graceful).unwrap_or_default()),
+        _ => Some(limits.graceful.unwrap_or_default()),
     }
 }
 
@@ -190,7 +193,7 @@ mod tests {
     fn one_that_ends_gets_its_windows_once() {
         let now = Instant::now();
         for (reason, window) in
-            [(Reason::MaximumRequests, 15), (Reason::EvictionSignal, 40), (Reason::ShutdownSignal, 0)]
+            [(Reason::ScriptReload, 15), (Reason::EvictionSignal, 40), (Reason::ShutdownSignal, 0)]
         {
             let mut life = Life::begin(now);
             life.said(&FromWorker::Ending(reason), &limits(), now);
@@ -204,6 +207,16 @@ mod tests {
             life.said(&FromWorker::Stopping, &limits(), now + 2 * SECOND);
             assert_eq!(life.due(), Some(due));
         }
+    }
+
+    #[test]
+    fn the_last_request_that_is_allowed_may_take_its_time() {
+        let now = Instant::now();
+        let mut life = Life::begin(now);
+        life.said(&FromWorker::Ending(Reason::MaximumRequests), &limits(), now);
+        assert_eq!(life.due(), None);
+        life.said(&FromWorker::Stopping, &limits(), now);
+        assert_eq!(life.due(), Some(now + 5 * SECOND + SLACK));
     }
 
     #[test]

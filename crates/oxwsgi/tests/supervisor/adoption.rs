@@ -62,5 +62,9 @@ fn a_failure_after_adoption_ends_nobody() {
     site.await_line(&["WSGI1203", "exit code 3"]);
     assert!(is_alive(old) && !adopted[0].board.is_past(1));
     assert!(second.child.try_wait().unwrap().is_none());
+    // When no request can come any more, nobody else could end it.
+    second.drain = None;
+    assert_eq!(second.ended().code(), Some(0));
+    assert!(adopted[0].board.is_past(1));
     kill(old);
 }

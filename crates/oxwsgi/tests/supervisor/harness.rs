@@ -56,6 +56,7 @@ impl Site {
             ("ENDING", FromWorker::Ending(Reason::MaximumRequests)),
             ("STOPPING", FromWorker::Stopping),
             ("LOG", FromWorker::Log(Level::Notice, b"a message".to_vec())),
+            ("EMERGENCY", FromWorker::Log(Level::Emergency, b"no emergency".to_vec())),
             ("DEBUG", FromWorker::Log(Level::Debug, b"too fine".to_vec())),
         ];
         let mut text = format!("#!{}\n{}", python(), include_str!("fake_worker.py"));

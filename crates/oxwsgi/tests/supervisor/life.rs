@@ -92,7 +92,7 @@ fn descriptors_from_a_process_do_not_come_in() {
 #[test]
 fn lines_of_a_process_are_logged_as_its_own() {
     let site = Site::new();
-    let body = "print('printed', flush=True)\nsay(LOG)\nsay(DEBUG)\n\
+    let body = "print('printed', flush=True)\nsay(LOG)\nsay(EMERGENCY)\nsay(DEBUG)\n\
                 os.write(2, b'raw \\x1b[31m\\nhalf')\nos.write(2, b' a line\\n')\nos.write(2, b'x' * 20000 + b'\\n')\n\
                 report('pid', os.getpid())\nsay(READY)\nwait()";
     let supervised = site.supervise(&site.plan(vec![site.group("g", body)]), &[]);
@@ -101,6 +101,7 @@ fn lines_of_a_process_are_logged_as_its_own() {
     let head = |level: &str| format!("] [wsgi:{level}] [pid {pid}:tid {pid}] ");
     site.await_line(&[&(head("error") + "printed")]);
     site.await_line(&[&(head("notice") + "a message")]);
+    site.await_line(&[&(head("crit") + "no emergency")]);
     site.await_line(&[&(head("error") + "raw \\x1b[31m")]);
     site.await_line(&[&(head("error") + "half a line")]);
     let count = |text: &str| text.bytes().filter(|byte| *byte == b'x').count();

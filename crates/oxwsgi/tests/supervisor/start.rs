@@ -139,8 +139,28 @@ wait()
         "{account}"
     );
     assert!(!account.contains("SERVERS_SECRET") && !account.contains("CARGO"), "{account}");
-    let line = site.await_line(&["WSGI1208", "/nonexistent", "user 'site' (uid=65534)", "home="]);
-    assert!(line.contains("[wsgi:warn]"), "{line}");
+    site.await_line(&[
+        "[wsgi:info]",
+        "'g' work in /, for the home directory /nonexistent of user 'site'",
+        "home=",
+    ]);
+}
+
+#[test]
+fn a_nice_value_that_only_root_may_set_is_a_warning() {
+    if is_root() {
+        return;
+    }
+    let site = Site::new();
+    let mut group = site.group("g", "say(READY)\nwait()");
+    group.resources.cpu_priority = -5;
+    let supervised = site.supervise(&site.plan(vec![group]), &[]);
+    supervised.group();
+    site.await_line(&[
+        "[wsgi:warn]",
+        "WSGI1208: cpu-priority=-5 of daemon process group 'g'",
+        "Permission denied",
+    ]);
 }
 
 #[test]
