@@ -378,6 +378,7 @@ class TestScriptOwner:
 
 
 class TestAcceptMutex:
+    @pytest.mark.allows("WSGI0017", on="references")
     @pytest.mark.parametrize("mechanism", ["default", "flock", "fcntl", "sysvsem", "posixsem", "pthread"])
     def test_every_mechanism_is_accepted(self, start, mechanism):
         server = start(
