@@ -12,6 +12,7 @@ use rustix::process::{Pid, Signal, getpgid, kill_process, kill_process_group};
 use crate::problem::Problem;
 use crate::serve::account::Account;
 use crate::serve::before_exec;
+use crate::serve::processes;
 
 /// A running httpd.
 #[derive(Debug)]
@@ -43,6 +44,7 @@ impl Server {
             command.env("HOME", &account.home).env("USER", &account.name).env("LOGNAME", &account.name);
         }
         before_exec::end_with_us(&mut command, Signal::TERM);
+        processes::adopt_orphans()?;
         let failed = |why: String| Problem::new(format!("{} cannot be run: {why}", program.display()));
         let mut child = command.spawn().map_err(|error| failed(error.to_string()))?;
         let (Some(out), Some(err)) = (child.stdout.take(), child.stderr.take()) else {
@@ -57,6 +59,13 @@ impl Server {
         let _ = kill_process(self.pid, Signal::USR1);
     }
 
+    /// Has daemon processes replaced; they finish their requests.
+    pub fn replace(&self, pids: &[u32]) {
+        for pid in pids {
+            processes::signal(*pid, Signal::USR1);
+        }
+    }
+
     /// Asks httpd to end its children and itself.
     pub fn stop(&self) {
         let _ = kill_process(self.pid, Signal::TERM);
@@ -65,6 +74,12 @@ impl Server {
     /// Ends httpd, its children, and what these have started, at once.
     pub fn kill(&self) {
         let _ = kill_process_group(self.pid, Signal::KILL);
+        processes::kill_all(self.pid);
+    }
+
+    /// Lets go of other processes that have ended.
+    pub fn reap_others(&self) {
+        processes::reap_orphans(self.pid);
     }
 
     /// Ends one of its children that does not finish.

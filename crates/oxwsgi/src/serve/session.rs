@@ -2,6 +2,7 @@
 
 #![forbid(unsafe_code)]
 
+use std::collections::HashMap;
 use std::path::PathBuf;
 use std::process::ExitStatus;
 use std::sync::mpsc::RecvTimeoutError;
@@ -9,9 +10,9 @@ use std::time::{Duration, Instant};
 
 use crate::problem::Problem;
 use crate::serve::events::{Event, Events};
-use crate::serve::log_view::{self, AccessLine, Blocks, ErrorLine, Piece};
+use crate::serve::log_view::{self, AccessLine, Blocks, Capacity, Echoes, ErrorLine, Piece};
 use crate::serve::reload::{Change, Pending, Watcher};
-use crate::serve::report::{Outcome, Report, Shown};
+use crate::serve::report::{Report, Shown};
 use crate::serve::server::Server;
 use crate::serve::terminal::Terminal;
 
@@ -42,15 +43,18 @@ pub struct Session<'a> {
     shown: Shown<'a>,
     /// What to say when it is ready.
     welcome: Vec<(String, String)>,
-    threads: u16,
+    capacity: Capacity,
     watcher: Option<Watcher>,
     phase: Phase,
     since: Instant,
     said_slow: bool,
     blocks: Blocks,
+    /// From the start until every process has imported the application.
+    echoes: Option<Echoes>,
     /// Lines of httpd that are not of its log: why it does not start.
     raw: Vec<String>,
-    exception: Option<String>,
+    /// The last exception that each process has logged while it imported the application.
+    exceptions: HashMap<u32, String>,
     crashes: u32,
     pending: Pending,
     /// Processes that serve now, and those of before a reload with the time to end them.
@@ -60,10 +64,9 @@ pub struct Session<'a> {
 
 #[derive(Debug)]
 enum Phase {
-    /// Until httpd has answered and the application has been imported.
+    /// Until httpd has answered and every process has imported the application.
     Starting {
         answered: Option<Instant>,
-        imported: bool,
     },
     Serving,
     /// A restart was asked for because this file changed.
@@ -85,7 +88,7 @@ impl<'a> Session<'a> {
         events: &'a Events,
         shown: Shown<'a>,
         welcome: Vec<(String, String)>,
-        threads: u16,
+        capacity: Capacity,
         watcher: Option<Watcher>,
     ) -> Self {
         Self {
@@ -94,14 +97,15 @@ impl<'a> Session<'a> {
             terminal: Terminal::default(),
             shown,
             welcome,
-            threads,
+            capacity,
             watcher,
-            phase: Phase::Starting { answered: None, imported: false },
+            phase: Phase::Starting { answered: None },
             since: Instant::now(),
             said_slow: false,
             blocks: Blocks::default(),
+            echoes: Some(Echoes::default()),
             raw: Vec::new(),
-            exception: None,
+            exceptions: HashMap::new(),
             crashes: 0,
             pending: Pending::default(),
             serving: Vec::new(),
@@ -135,14 +139,14 @@ impl<'a> Session<'a> {
             Event::Out(line) => self.access(&line),
             Event::Err(line) => self.error(&line),
             Event::Answered => {
-                if let Phase::Starting { answered, .. } = &mut self.phase {
+                if let Phase::Starting { answered } = &mut self.phase {
                     *answered = Some(Instant::now());
                 }
                 self.welcome_when_ready();
             }
             Event::Stop if matches!(self.phase, Phase::Stopping { .. }) => self.server.kill(),
             Event::Stop => self.begin_stop(Ok(())),
-            Event::Child => {}
+            Event::Child => self.server.reap_others(),
             Event::Changed(Change::File(path)) => self.pending.add(path, Instant::now()),
             Event::Changed(Change::Directory(path)) => self.watch_more(&path),
         }
@@ -193,42 +197,36 @@ impl<'a> Session<'a> {
     }
 
     fn imported(&mut self, report: &Report) {
-        let problem = report.problem(&self.shown, self.exception.take().as_deref());
-        match (&mut self.phase, problem) {
-            (Phase::Stopping { .. }, _) => {}
-            (Phase::Starting { imported, .. }, None) => {
-                *imported = true;
-                self.serving.push(report.pid);
-                self.welcome_when_ready();
-            }
+        let problem = report.problem(&self.shown, self.exceptions.remove(&report.pid).as_deref());
+        if matches!(self.phase, Phase::Reloading { .. }) && self.capacity.is_embedded {
+            self.retire();
+        }
+        if !self.serving.contains(&report.pid) {
+            self.serving.push(report.pid);
+        }
+        match (&self.phase, problem) {
+            (Phase::Stopping { .. } | Phase::Serving, _) => {}
             (Phase::Starting { .. }, Some(problem)) if self.watcher.is_none() => {
-                self.begin_stop(Err(problem))
+                self.begin_stop(Err(problem));
             }
-            (Phase::Reloading { changed }, problem) => {
-                let changed = changed.clone();
-                self.retire();
-                self.serving.push(report.pid);
-                self.phase = Phase::Serving;
-                match problem {
-                    None => {
-                        let took = self.since.elapsed().as_millis();
-                        self.terminal
-                            .say("Reloaded", &format!(" in {took} ms: {} changed.", self.short(&changed)));
-                    }
-                    Some(problem) => self.wait_for_change(&problem),
-                }
-            }
-            (Phase::Starting { .. }, Some(problem)) => {
-                self.serving.push(report.pid);
+            (Phase::Starting { .. } | Phase::Reloading { .. }, Some(problem)) => {
                 self.phase = Phase::Serving;
                 self.wait_for_change(&problem);
             }
-            (Phase::Serving, _) => {
-                if report.outcome == Outcome::Loaded && !self.serving.contains(&report.pid) {
-                    self.serving.push(report.pid);
-                }
+            (Phase::Starting { .. }, None) => self.welcome_when_ready(),
+            (Phase::Reloading { changed }, None) if self.all_imported() => {
+                let took = self.since.elapsed().as_millis();
+                let text = format!(" in {took} ms: {} changed.", self.short(changed));
+                self.terminal.say("Reloaded", &text);
+                self.phase = Phase::Serving;
+                self.echoes = None;
             }
+            (Phase::Reloading { .. }, None) => {}
         }
+    }
+
+    fn all_imported(&self) -> bool {
+        self.serving.len() >= usize::from(self.capacity.processes)
     }
 
     fn wait_for_change(&mut self, problem: &Problem) {
@@ -237,10 +235,11 @@ impl<'a> Session<'a> {
     }
 
     fn welcome_when_ready(&mut self) {
-        if !matches!(self.phase, Phase::Starting { answered: Some(_), imported: true }) {
+        if !matches!(self.phase, Phase::Starting { answered: Some(_) }) || !self.all_imported() {
             return;
         }
         self.phase = Phase::Serving;
+        self.echoes = None;
         for line in std::mem::take(&mut self.raw) {
             self.terminal.err(&line);
         }
@@ -277,8 +276,7 @@ impl<'a> Session<'a> {
                 if let Some(changed) = self.pending.take(now) {
                     self.phase = Phase::Reloading { changed };
                     self.since = now;
-                    self.exception = None;
-                    self.server.restart();
+                    self.restart();
                 }
             }
             Phase::Reloading { .. } => {}
@@ -295,7 +293,7 @@ impl<'a> Session<'a> {
     }
 
     fn watch_start(&mut self, now: Instant) {
-        let Phase::Starting { answered, imported } = self.phase else { return };
+        let Phase::Starting { answered } = self.phase else { return };
         if self.crashes >= CRASHES {
             return self.begin_stop(Err(Problem::new(format!(
                 "{} crashes the process that imports it",
@@ -304,7 +302,11 @@ impl<'a> Session<'a> {
             .detail("The messages above name the signal.")
             .cure("run the import alone to see more: python3 -X faulthandler -c 'import ...'")));
         }
-        if answered.is_some_and(|at| at + REPORTING <= now) && !imported {
+        // httpd's own processes answer when they have imported the application, not before.
+        if self.capacity.is_embedded
+            && answered.is_some_and(|at| at + REPORTING <= now)
+            && !self.all_imported()
+        {
             return self.begin_stop(Err(Problem::new("Python did not start inside httpd")
                 .detail(format!(
                     "It should have been Python {} in {}.",
@@ -316,6 +318,17 @@ impl<'a> Session<'a> {
         if now >= self.since + SLOW && !self.said_slow {
             self.said_slow = true;
             self.terminal.say("Waiting", &format!(" for {} to be imported.", self.shown.text));
+        }
+    }
+
+    /// Has the application imported anew, by new processes: requests in progress are finished by the present ones.
+    fn restart(&mut self) {
+        self.exceptions.clear();
+        self.echoes = Some(Echoes::default());
+        if self.capacity.is_embedded {
+            self.server.restart();
+        } else {
+            self.server.replace(&std::mem::take(&mut self.serving));
         }
     }
 
@@ -334,9 +347,10 @@ impl<'a> Session<'a> {
 
     fn next_due(&self) -> Option<Instant> {
         let phase = match &self.phase {
-            Phase::Starting { answered, .. } => {
+            Phase::Starting { answered } => {
                 let slow = (!self.said_slow).then(|| self.since + SLOW);
-                [slow, answered.map(|at| at + REPORTING)].into_iter().flatten().min()
+                let silent = answered.filter(|_| self.capacity.is_embedded).map(|at| at + REPORTING);
+                [slow, silent].into_iter().flatten().min()
             }
             Phase::Serving => self.pending.due(),
             Phase::Reloading { .. } => None,
@@ -351,10 +365,15 @@ impl<'a> Session<'a> {
             match piece {
                 Piece::Request(line) => self.terminal.out(&log_view::access(&line)),
                 Piece::Block(block) => {
-                    if let Some(exception) = block.exception() {
-                        self.exception = Some(exception.to_owned());
+                    let pid = block.first.pid;
+                    let is_importing = block.first.client.is_none() && !self.serving.contains(&pid);
+                    if let Some(exception) = block.exception().filter(|_| is_importing) {
+                        self.exceptions.insert(pid, exception.to_owned());
                     }
-                    self.terminal.err(&log_view::block(&block, self.threads));
+                    let echoes = self.echoes.as_mut().filter(|_| is_importing);
+                    if !echoes.is_some_and(|echoes| echoes.is_echo(pid, &block.text())) {
+                        self.terminal.err(&log_view::block(&block, self.capacity));
+                    }
                 }
             }
         }
