@@ -69,11 +69,11 @@ pub struct ServeOptions {
     pub python: Option<PathBuf>,
 
     /// How many processes run the application
-    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=128))]
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=64))]
     pub processes: u16,
 
     /// How many requests each process works on at once
-    #[arg(long, value_name = "N", default_value_t = 8, value_parser = clap::value_parser!(u16).range(1..=1024))]
+    #[arg(long, value_name = "N", default_value_t = 8, value_parser = clap::value_parser!(u16).range(1..=512))]
     pub threads: u16,
 
     /// Run the application inside httpd itself, without processes of its own

@@ -403,7 +403,12 @@ impl<'a> Session<'a> {
             Phase::Starting { .. } => {
                 let problem = Problem::new(format!("httpd did not start ({status})"));
                 let lines = std::mem::take(&mut self.raw);
-                Err(lines.into_iter().fold(problem, Problem::detail))
+                let wants_library = lines.iter().any(|line| line.contains("no shared library"));
+                let problem = lines.into_iter().fold(problem, Problem::detail);
+                Err(match wants_library && self.capacity.is_embedded {
+                    true => problem.cure("leave --embedded away: the application's own processes need none"),
+                    false => problem,
+                })
             }
             Phase::Serving | Phase::Reloading { .. } => {
                 Err(Problem::new(format!("httpd ended by itself ({status})"))
