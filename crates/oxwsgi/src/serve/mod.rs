@@ -3,8 +3,8 @@
 //! In the order of a run: [`target`] and [`project`] find what to serve; [`httpd`], [`library`] and [`python`] find what
 //! it takes; [`account`] and [`access`] make sure that the user who runs it can read it; [`address`] that it can listen.
 //! [`configuration`] writes what httpd reads, into a [`private`] directory; [`server`] is the httpd process, and
-//! [`processes`] are those below it;
-//! [`session`] follows it to its end with what [`events`], [`report`], [`reload`] and [`log_view`] tell.
+//! [`descendants`] are those below it;
+//! [`session`] follows it to its end with what [`events`], [`report`], [`reload`], [`workers`] and [`log_view`] tell.
 //!
 //! Root never executes anything a site owns: not here, and not in httpd.
 
@@ -13,12 +13,12 @@ mod account;
 mod address;
 mod before_exec;
 mod configuration;
+mod descendants;
 mod events;
 mod httpd;
 mod library;
 mod log_view;
 mod private;
-mod processes;
 mod project;
 mod python;
 mod reload;
@@ -27,6 +27,7 @@ mod server;
 mod session;
 mod target;
 mod terminal;
+mod workers;
 
 use std::env;
 use std::ffi::OsStr;

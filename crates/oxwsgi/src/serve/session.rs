@@ -2,7 +2,6 @@
 
 #![forbid(unsafe_code)]
 
-use std::collections::HashMap;
 use std::path::PathBuf;
 use std::process::ExitStatus;
 use std::sync::mpsc::RecvTimeoutError;
@@ -10,11 +9,12 @@ use std::time::{Duration, Instant};
 
 use crate::problem::Problem;
 use crate::serve::events::{Event, Events};
-use crate::serve::log_view::{self, AccessLine, Blocks, Capacity, Echoes, ErrorLine, Piece};
+use crate::serve::log_view::{self, AccessLine, Blocks, Capacity, ErrorLine, Piece};
 use crate::serve::reload::{Change, Pending, Watcher};
 use crate::serve::report::{Report, Shown};
 use crate::serve::server::Server;
 use crate::serve::terminal::Terminal;
+use crate::serve::workers::Workers;
 
 /// httpd and its processes end within this time when asked, or are ended.
 const STOPPING: Duration = Duration::from_secs(5);
@@ -22,14 +22,14 @@ const STOPPING: Duration = Duration::from_secs(5);
 /// A stop that takes longer is explained.
 const PATIENT: Duration = Duration::from_secs(1);
 
-/// After a reload, old processes may finish requests for this long.
-const FINISHING: Duration = Duration::from_secs(5);
-
 /// An import that takes longer is mentioned.
 const SLOW: Duration = Duration::from_secs(4);
 
 /// The report is on its way before httpd can answer; this is for the way.
 const REPORTING: Duration = Duration::from_secs(2);
+
+/// The number with which daemon processes that end before they are ready are told of.
+const CANNOT_START: &str = "WSGI1203";
 
 /// So many processes may crash before one came up.
 const CRASHES: u32 = 3;
@@ -43,23 +43,18 @@ pub struct Session<'a> {
     shown: Shown<'a>,
     /// What to say when it is ready.
     welcome: Vec<(String, String)>,
-    capacity: Capacity,
+    workers: Workers,
     watcher: Option<Watcher>,
     phase: Phase,
     since: Instant,
     said_slow: bool,
     blocks: Blocks,
-    /// From the start until every process has imported the application.
-    echoes: Option<Echoes>,
     /// Lines of httpd that are not of its log: why it does not start.
     raw: Vec<String>,
-    /// The last exception that each process has logged while it imported the application.
-    exceptions: HashMap<u32, String>,
+    /// Why httpd does not start, if it does not.
+    obstacles: Vec<ErrorLine>,
     crashes: u32,
     pending: Pending,
-    /// Processes that serve now, and those of before a reload with the time to end them.
-    serving: Vec<u32>,
-    retiring: Vec<(u32, Instant)>,
 }
 
 #[derive(Debug)]
@@ -97,19 +92,16 @@ impl<'a> Session<'a> {
             terminal: Terminal::default(),
             shown,
             welcome,
-            capacity,
+            workers: Workers::new(capacity),
             watcher,
             phase: Phase::Starting { answered: None },
             since: Instant::now(),
             said_slow: false,
             blocks: Blocks::default(),
-            echoes: Some(Echoes::default()),
             raw: Vec::new(),
-            exceptions: HashMap::new(),
+            obstacles: Vec::new(),
             crashes: 0,
             pending: Pending::default(),
-            serving: Vec::new(),
-            retiring: Vec::new(),
         }
     }
 
@@ -175,35 +167,40 @@ impl<'a> Session<'a> {
         } else if self.is_of_our_doing(&error) {
             // We ended it.
         } else if !error.is_noise() {
-            if error.number.as_deref() == Some("AH00052") {
-                self.crashes += 1;
+            let is_crash = error.is_end_of_process()
+                || matches!(error.number.as_deref(), Some("AH00052" | CANNOT_START));
+            self.crashes += u32::from(is_crash);
+            let is_starting = matches!(self.phase, Phase::Starting { .. });
+            if is_starting && matches!(error.level.as_str(), "crit" | "alert" | "emerg") {
+                self.obstacles.push(error);
+            } else {
+                self.blocks.add(error, Instant::now());
             }
-            self.blocks.add(error, Instant::now());
         }
     }
 
-    /// Whether a line tells of the end of a process that we wanted to end: `child pid 12 exit signal Killed (9)`, and what
-    /// httpd says of processes that take their time.
+    /// Whether a line tells of the end of a process that we wanted to end: `child pid 12 exit signal Killed (9)` or `Process
+    /// 'shop' (pid=12) has died`, and what is said of processes that take their time.
     fn is_of_our_doing(&self, error: &ErrorLine) -> bool {
         let is_stopping = matches!(self.phase, Phase::Stopping { .. });
-        let pid = error.message.split(' ').find_map(|word| word.parse::<u32>().ok());
+        let pid = error.message.split([' ', '=', ')']).find_map(|word| word.parse::<u32>().ok());
         match error.number.as_deref() {
             Some("AH00045" | "AH00046" | "AH00047") => is_stopping,
-            Some("AH00052") => {
-                is_stopping || pid.is_some_and(|pid| self.retiring.iter().any(|(retired, _)| *retired == pid))
+            _ if error.is_end_of_process() => {
+                is_stopping || pid.is_some_and(|pid| self.workers.is_retiring(pid))
             }
+            Some("AH00052") => is_stopping || pid.is_some_and(|pid| self.workers.is_retiring(pid)),
             _ => false,
         }
     }
 
     fn imported(&mut self, report: &Report) {
-        let problem = report.problem(&self.shown, self.exceptions.remove(&report.pid).as_deref());
-        if matches!(self.phase, Phase::Reloading { .. }) && self.capacity.is_embedded {
-            self.retire();
+        if matches!(self.phase, Phase::Reloading { .. }) && self.workers.capacity().is_embedded {
+            // The first new process that is done; httpd ends the old ones when they are.
+            self.workers.retire(Instant::now());
         }
-        if !self.serving.contains(&report.pid) {
-            self.serving.push(report.pid);
-        }
+        let exception = self.workers.done(report.pid);
+        let problem = report.problem(&self.shown, exception.as_deref());
         match (&self.phase, problem) {
             (Phase::Stopping { .. } | Phase::Serving, _) => {}
             (Phase::Starting { .. }, Some(problem)) if self.watcher.is_none() => {
@@ -214,19 +211,15 @@ impl<'a> Session<'a> {
                 self.wait_for_change(&problem);
             }
             (Phase::Starting { .. }, None) => self.welcome_when_ready(),
-            (Phase::Reloading { changed }, None) if self.all_imported() => {
+            (Phase::Reloading { changed }, None) if self.workers.are_done() => {
                 let took = self.since.elapsed().as_millis();
                 let text = format!(" in {took} ms: {} changed.", self.short(changed));
                 self.terminal.say("Reloaded", &text);
                 self.phase = Phase::Serving;
-                self.echoes = None;
+                self.workers.settle();
             }
             (Phase::Reloading { .. }, None) => {}
         }
-    }
-
-    fn all_imported(&self) -> bool {
-        self.serving.len() >= usize::from(self.capacity.processes)
     }
 
     fn wait_for_change(&mut self, problem: &Problem) {
@@ -235,11 +228,12 @@ impl<'a> Session<'a> {
     }
 
     fn welcome_when_ready(&mut self) {
-        if !matches!(self.phase, Phase::Starting { answered: Some(_) }) || !self.all_imported() {
+        if !matches!(self.phase, Phase::Starting { answered: Some(_) }) || !self.workers.are_done() {
             return;
         }
         self.phase = Phase::Serving;
-        self.echoes = None;
+        self.workers.settle();
+        self.show_obstacles();
         for line in std::mem::take(&mut self.raw) {
             self.terminal.err(&line);
         }
@@ -263,20 +257,16 @@ impl<'a> Session<'a> {
         if self.terminal.closed && !matches!(self.phase, Phase::Stopping { .. }) {
             self.begin_stop(Ok(()));
         }
-        self.retiring.retain(|(pid, due)| {
-            if *due <= now {
-                self.server.kill_child(*pid);
-            }
-            // Kept a while longer, to know who ended it.
-            *due + FINISHING > now
-        });
+        for pid in self.workers.overdue(now) {
+            self.server.kill_process(pid);
+        }
         match &mut self.phase {
             Phase::Starting { .. } => self.watch_start(now),
             Phase::Serving => {
                 if let Some(changed) = self.pending.take(now) {
                     self.phase = Phase::Reloading { changed };
                     self.since = now;
-                    self.restart();
+                    self.restart(now);
                 }
             }
             Phase::Reloading { .. } => {}
@@ -295,17 +285,13 @@ impl<'a> Session<'a> {
     fn watch_start(&mut self, now: Instant) {
         let Phase::Starting { answered } = self.phase else { return };
         if self.crashes >= CRASHES {
-            return self.begin_stop(Err(Problem::new(format!(
-                "{} crashes the process that imports it",
-                self.shown.text
-            ))
-            .detail("The messages above name the signal.")
-            .cure("run the import alone to see more: python3 -X faulthandler -c 'import ...'")));
+            let problem = self.crashing().detail("The messages above name the signal.");
+            return self.begin_stop(Err(problem));
         }
         // httpd's own processes answer when they have imported the application, not before.
-        if self.capacity.is_embedded
+        if self.workers.capacity().is_embedded
             && answered.is_some_and(|at| at + REPORTING <= now)
-            && !self.all_imported()
+            && !self.workers.are_done()
         {
             return self.begin_stop(Err(Problem::new("Python did not start inside httpd")
                 .detail(format!(
@@ -322,25 +308,20 @@ impl<'a> Session<'a> {
     }
 
     /// Has the application imported anew, by new processes: requests in progress are finished by the present ones.
-    fn restart(&mut self) {
-        self.exceptions.clear();
-        self.echoes = Some(Echoes::default());
-        if self.capacity.is_embedded {
+    fn restart(&mut self, now: Instant) {
+        self.workers.renew();
+        if self.workers.capacity().is_embedded {
             self.server.restart();
         } else {
-            self.server.replace(&std::mem::take(&mut self.serving));
+            self.server.replace(&self.workers.retire(now));
         }
-    }
-
-    fn retire(&mut self) {
-        let due = Instant::now() + FINISHING;
-        self.retiring.extend(self.serving.drain(..).map(|pid| (pid, due)));
     }
 
     fn begin_stop(&mut self, result: Result<(), Problem>) {
         if matches!(self.phase, Phase::Stopping { .. }) {
             return;
         }
+        self.show_obstacles();
         self.phase = Phase::Stopping { since: Instant::now(), said: false, result };
         self.server.stop();
     }
@@ -349,15 +330,15 @@ impl<'a> Session<'a> {
         let phase = match &self.phase {
             Phase::Starting { answered } => {
                 let slow = (!self.said_slow).then(|| self.since + SLOW);
-                let silent = answered.filter(|_| self.capacity.is_embedded).map(|at| at + REPORTING);
+                let silent =
+                    answered.filter(|_| self.workers.capacity().is_embedded).map(|at| at + REPORTING);
                 [slow, silent].into_iter().flatten().min()
             }
             Phase::Serving => self.pending.due(),
             Phase::Reloading { .. } => None,
             Phase::Stopping { since, said, .. } => Some(*since + if *said { STOPPING } else { PATIENT }),
         };
-        let retiring = self.retiring.iter().map(|(_, due)| *due).min();
-        [phase, self.blocks.due(), retiring].into_iter().flatten().min()
+        [phase, self.blocks.due(), self.workers.due()].into_iter().flatten().min()
     }
 
     fn show(&mut self, pieces: Vec<Piece>) {
@@ -365,14 +346,8 @@ impl<'a> Session<'a> {
             match piece {
                 Piece::Request(line) => self.terminal.out(&log_view::access(&line)),
                 Piece::Block(block) => {
-                    let pid = block.first.pid;
-                    let is_importing = block.first.client.is_none() && !self.serving.contains(&pid);
-                    if let Some(exception) = block.exception().filter(|_| is_importing) {
-                        self.exceptions.insert(pid, exception.to_owned());
-                    }
-                    let echoes = self.echoes.as_mut().filter(|_| is_importing);
-                    if !echoes.is_some_and(|echoes| echoes.is_echo(pid, &block.text())) {
-                        self.terminal.err(&log_view::block(&block, self.capacity));
+                    if self.workers.hear(&block) {
+                        self.terminal.err(&log_view::block(&block, self.workers.capacity()));
                     }
                 }
             }
@@ -400,20 +375,41 @@ impl<'a> Session<'a> {
                 Ok(())
             }
             Phase::Stopping { result, .. } => result,
-            Phase::Starting { .. } => {
-                let problem = Problem::new(format!("httpd did not start ({status})"));
-                let lines = std::mem::take(&mut self.raw);
-                let wants_library = lines.iter().any(|line| line.contains("no shared library"));
-                let problem = lines.into_iter().fold(problem, Problem::detail);
-                Err(match wants_library && self.capacity.is_embedded {
-                    true => problem.cure("leave --embedded away: the application's own processes need none"),
-                    false => problem,
-                })
-            }
+            Phase::Starting { .. } => Err(self.no_start(status)),
             Phase::Serving | Phase::Reloading { .. } => {
                 Err(Problem::new(format!("httpd ended by itself ({status})"))
                     .cure("the messages above say why"))
             }
+        }
+    }
+
+    fn no_start(&mut self, status: ExitStatus) -> Problem {
+        let obstacles: Vec<String> =
+            std::mem::take(&mut self.obstacles).into_iter().map(|error| error.message).collect();
+        let says = |words: &str| obstacles.iter().any(|obstacle| obstacle.contains(words));
+        let crashes = says("ended before it was ready");
+        let lacks_library = self.workers.capacity().is_embedded && says("has no shared library");
+        let problem = match crashes {
+            true => self.crashing(),
+            false => Problem::new(format!("httpd did not start ({status})")),
+        };
+        let raw = std::mem::take(&mut self.raw);
+        let problem = obstacles.into_iter().chain(raw).fold(problem, Problem::detail);
+        match lacks_library {
+            true => problem.cure("leave --embedded away: processes of its own need no shared library"),
+            false => problem,
+        }
+    }
+
+    fn crashing(&self) -> Problem {
+        Problem::new(format!("{} crashes the process that imports it", self.shown.text))
+            .cure("run the import alone to see more: python3 -X faulthandler -c 'import ...'")
+    }
+
+    /// They did not keep httpd from starting.
+    fn show_obstacles(&mut self) {
+        for error in std::mem::take(&mut self.obstacles) {
+            self.blocks.add(error, Instant::now());
         }
     }
 

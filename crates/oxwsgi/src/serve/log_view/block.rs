@@ -31,11 +31,6 @@ impl Block {
         std::iter::once(self.first.message.as_str()).chain(self.more.iter().map(String::as_str))
     }
 
-    /// All messages, as lines.
-    pub fn text(&self) -> String {
-        self.messages().collect::<Vec<_>>().join("\n")
-    }
-
     /// The exception at the end of a traceback: `ValueError: no`.
     pub fn exception(&self) -> Option<&str> {
         let mut inside = false;

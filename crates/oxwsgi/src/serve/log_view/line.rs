@@ -121,7 +121,14 @@ impl ErrorLine {
 
     /// Whether the application itself wrote it, to `sys.stderr` or `wsgi.errors`: the module's own messages are marked.
     pub fn is_output(&self) -> bool {
-        self.module == "wsgi" && !self.is_marked
+        self.module == "wsgi" && !self.is_marked && !self.is_end_of_process()
+    }
+
+    /// Whether it tells how a daemon process has ended, or that it is ended now.
+    pub fn is_end_of_process(&self) -> bool {
+        let message = self.message.as_str();
+        (message.starts_with("Process '") && message.contains(" has died;"))
+            || message.starts_with("Shutdown timeout expired; aborting daemon process '")
     }
 
     /// Whether it only says that httpd started, stopped or restarted, which the command says itself. The end of a child
@@ -203,6 +210,16 @@ mod tests {
         let of_httpd = "[Sat Nov 21 11:46:35.123456 2026] [core:error] [pid 12:tid 34] AH00102: no";
         assert_eq!(ErrorLine::parse(of_httpd), None);
         assert_eq!(ErrorLine::parse("[x] [wsgi:error] [pid 12] y"), None);
+    }
+
+    #[test]
+    fn the_end_of_a_process_is_no_output() {
+        let text = "Process 'shop' (pid=12) has died; signal 9 (SIGKILL), restarting it.";
+        let numbered = message("wsgi", "error", &format!("WSGI1202: {text}"));
+        assert!(numbered.is_end_of_process() && !numbered.is_noise());
+        let expected = message("wsgi", "info", text);
+        assert!(expected.is_end_of_process() && !expected.is_output() && expected.is_noise());
+        assert!(!message("wsgi", "error", "Process 'shop' is my own").is_end_of_process());
     }
 
     fn message(module: &str, level: &str, text: &str) -> ErrorLine {

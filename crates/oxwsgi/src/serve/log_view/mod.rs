@@ -12,7 +12,7 @@ mod text;
 
 use std::fmt;
 
-pub use block::{Blocks, Piece};
+pub use block::{Block, Blocks, Piece};
 pub use echo::Echoes;
 pub use line::{AccessLine, ErrorLine};
 pub use paint::{access, block};
