@@ -15,7 +15,7 @@ DEMO := /var/tmp/oxwsgi-demo-$(shell id -u)
 
 BUILD_PACKAGES := apache2 apache2-dev build-essential clang libclang-dev python3 python3-venv
 
-.PHONY: help setup build demo test test-unit test-integration test-reference soak lint format bench install clean
+.PHONY: help setup build demo test test-unit test-integration test-reference fuzz soak lint format bench install clean
 .DEFAULT_GOAL := help
 
 help: ## Say what there is.
@@ -38,17 +38,20 @@ demo: build ## Serve the example on http://127.0.0.1:8000 (PORT=...).
 test: test-unit test-integration test-reference ## Build and run all tests but the slow ones.
 
 test-unit: build ## Run the tests that need no server.
-	cargo test --quiet
+	cargo test --quiet --workspace
 
 test-integration: build $(TOOLS)/.made ## Run the tests against real servers (PYTEST_ARGS=...).
 	@./tools/apt-install $$(cat tests/apt-packages.txt)
 	$(TOOLS)/bin/python -m pytest $(PYTEST_ARGS)
 
-# Without the life cycle: threaded children of mod_wsgi 4.9.4 do not reliably end when they are told to.
+# Without the life cycle: threaded children of mod_wsgi 4.9.4 do not reliably end when they are told to. Daemon mode has
+# the contract of both versions and the rest of the newer one; what is the same in both modes is tried in embedded mode.
 test-reference: $(TOOLS)/.made ## Run the tests against mod_wsgi: those it fails must say why.
 	@./tools/apt-install $$(cat tests/apt-packages.txt)
 	$(TOOLS)/bin/python -m pytest --lane reference --lane reference-6 tests/contract tests/apache \
 		--ignore tests/apache/test_lifecycle.py $(PYTEST_ARGS)
+	$(TOOLS)/bin/python -m pytest --lane reference-daemon --lane reference-6-daemon tests/contract $(PYTEST_ARGS)
+	$(TOOLS)/bin/python -m pytest --lane reference-6-daemon tests/daemon $(PYTEST_ARGS)
 
 soak: build $(TOOLS)/.made ## Run the slow tests: many mixed requests, and some under valgrind.
 	@./tools/apt-install $$(cat tests/apt-packages.txt)
@@ -73,7 +76,12 @@ install: ## Install where apxs says (run `make build` first; DESTDIR, PREFIX).
 	@test -n "$(APXS)" || { echo "apxs was not found: install apache2-dev (Debian) or httpd-devel (Red Hat)"; exit 1; }
 	install -D -m 644 $(RELEASE)/libmod_oxwsgi.so $(DESTDIR)$$($(APXS) -q LIBEXECDIR)/mod_oxwsgi.so
 	install -D -m 644 $(RELEASE)/liboxwsgi_runtime.so $(DESTDIR)$$($(APXS) -q LIBEXECDIR)/oxwsgi_runtime.abi3.so
-	install -D -m 755 $(RELEASE)/oxwsgi $(DESTDIR)$(PREFIX)/bin/oxwsgi
+	@# The command is the supervisor of daemon groups too, which the server runs as root from the folder of its module. The
+	@# file is there, and PREFIX has a link: nobody who may write to PREFIX alone decides what root runs, and both are of one
+	@# version.
+	install -D -m 755 $(RELEASE)/oxwsgi $(DESTDIR)$$($(APXS) -q LIBEXECDIR)/oxwsgi
+	install -d $(DESTDIR)$(PREFIX)/bin
+	ln -srf $(DESTDIR)$$($(APXS) -q LIBEXECDIR)/oxwsgi $(DESTDIR)$(PREFIX)/bin/oxwsgi
 	@conf=$$($(APXS) -q SYSCONFDIR); \
 	if [ -d $$conf/mods-available ]; then load=$$conf/mods-available; settings=$$conf/mods-available; \
 	elif [ -d $$conf/../conf.modules.d ]; then load=$$conf/../conf.modules.d; settings=$$conf/../conf.d; \
@@ -81,6 +89,8 @@ install: ## Install where apxs says (run `make build` first; DESTDIR, PREFIX).
 	set -x; \
 	install -D -m 644 module-conf/apache/oxwsgi.load $(DESTDIR)$$load/oxwsgi.load; \
 	install -D -m 644 module-conf/apache/oxwsgi.conf $(DESTDIR)$$settings/oxwsgi.conf
+	install -D -m 644 module-conf/apache/shared-hosting.conf \
+		$(DESTDIR)$(PREFIX)/share/doc/oxwsgi/examples/shared-hosting.conf
 
 clean: ## Remove what was built.
 	cargo clean

@@ -14,30 +14,35 @@ const FUNCTIONS: &[&str] = &[
     // Start and stop
     "ap_(add_version_component|exists_config_define|get_server_built|get_server_description|get_server_revision)",
     "ap_(mpm_query|show_mpm|state_query)",
-    "ap_hook_(child_init|handler|post_config|pre_config|check_config|test_config|translate_name)",
+    "ap_hook_(child_init|handler|monitor|post_config|pre_config|check_config|test_config|translate_name)",
     // Directives
-    "ap_(check_cmd_context|getword_conf|pregcomp|pregfree|pregsub|regexec|server_root_relative)",
+    "ap_(check_cmd_context|getword_conf|pregcomp|pregfree|pregsub|regexec)",
+    "ap_(runtime_dir_relative|server_root_relative)",
     // Requests
     "ap_(allow_options|construct_url|context_document_root|context_prefix|document_root|escape_html2)",
     "ap_get_limit_req_body",
+    "ap_(discard_request_body|get_conn_socket|internal_redirect)",
     "ap_(get_server_banner|get_server_name|get_server_name_for_url|get_server_port|run_generate_log_id|run_http_scheme)",
     // Bodies and replies
-    "ap_(get_brigade|map_http_request_error|pass_brigade|set_content_length|set_content_type)",
+    "ap_(get_brigade|map_http_request_error|pass_brigade|send_interim_response|set_content_length|set_content_type)",
     "ap_bucket_error_create",
     "apr_brigade_(cleanup|create|insert_file)",
     "apr_bucket_(eos|flush|transient)_create|apr_bucket_file_enable_mmap",
+    "apr_bucket_(alloc|free|heap_make|setaside_noop)|apr_bucket_shared_(copy|destroy|make|split)",
     // apr
     "apr_(palloc|pstrdup|pstrmemdup|strerror)",
     "apr_hash_get",
-    "apr_(file_dup|os_file_put)",
+    "apr_(file_dup|os_file_get|os_file_put|os_sock_get)",
+    "apr_proc_other_child_(register|unregister)",
+    "apr_socket_timeout_(get|set)",
     "apr_pool_(cleanup_kill|cleanup_null|cleanup_register|userdata_get|userdata_set)",
-    "apr_table_(addn|elts|get|setn|unset)",
+    "apr_table_(addn|elts|get|mergen|setn|unset)",
 ];
 
 const TYPES: &[&str] = &[
     "ap_(filter|regex|regmatch)_t",
     "ap_version_t",
-    "apr_(bucket|bucket_brigade|file_t|pool_t|table_entry_t|table_t)",
+    "apr_(bucket|bucket_brigade|bucket_refcount|bucket_type_t|file_t|pool_t|proc_t|table_entry_t|table_t)",
     "cmd_(how|parms)",
     "(command|conn|request|server)_rec",
     "core_dir_config",
@@ -46,7 +51,8 @@ const TYPES: &[&str] = &[
 
 const VARIABLES: &[&str] = &[
     "AP_(CGI_PASS_AUTH_ON|FTYPE_.*|MAX_REG_MATCH|MODE_.*|MPMQ_.*|REG_.*|REQ_.*|SQ_.*)",
-    "APR_(BLOCK_READ|DIR|FOPEN_READ|FOPEN_SENDFILE_ENABLED|HOOK_.*|NOFILE|NONBLOCK_READ|SUCCESS)",
+    "APR_(BLOCK_READ|BUCKET_DATA|DIR|EOF|FOPEN_READ|FOPEN_SENDFILE_ENABLED|HOOK_.*|NOFILE|NONBLOCK_READ|OC_REASON_.*)",
+    "APR_(SUCCESS|TIMEUP)",
     "ap_(server_conf|unixd_config)|AP_CORE_CONFIG_ON|ENABLE_MMAP_OFF|OPT_EXECCGI",
     "(ACCESS_CONF|EXEC_ON_READ|GLOBAL_ONLY|NOT_IN_.*|OR_.*|RSRC_CONF)",
     "(DECLINED|DONE|OK|HTTP_.*|M_[A-Z]*)",

@@ -10,6 +10,7 @@
 #include <http_main.h>
 #include <http_protocol.h>
 #include <http_request.h>
+#include <mpm_common.h>
 #include <unixd.h>
 #include <util_filter.h>
 
@@ -17,6 +18,7 @@
 #include <apr_hash.h>
 #include <apr_portable.h>
 #include <apr_strings.h>
+#include <apr_thread_proc.h>
 
 #include "apache_shim.h"
 

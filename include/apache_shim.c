@@ -59,6 +59,16 @@ void shim_bucket_delete(apr_bucket *b)
     apr_bucket_delete(b);
 }
 
+void shim_bucket_init(apr_bucket *b)
+{
+    APR_BUCKET_INIT(b);
+}
+
+void shim_bucket_insert_after(apr_bucket *b, apr_bucket *next)
+{
+    APR_BUCKET_INSERT_AFTER(b, next);
+}
+
 apr_status_t shim_bucket_read(apr_bucket *b, const char **bytes, apr_size_t *length, apr_read_type_e block)
 {
     return apr_bucket_read(b, bytes, length, block);

@@ -27,6 +27,8 @@ int shim_brigade_is_empty(const apr_bucket_brigade *bb);
 apr_bucket *shim_brigade_first(const apr_bucket_brigade *bb);
 void shim_brigade_append(apr_bucket_brigade *bb, apr_bucket *b);
 void shim_bucket_delete(apr_bucket *b);
+void shim_bucket_init(apr_bucket *b);
+void shim_bucket_insert_after(apr_bucket *b, apr_bucket *next);
 apr_status_t shim_bucket_read(apr_bucket *b, const char **bytes, apr_size_t *length, apr_read_type_e block);
 int shim_bucket_is_eos(const apr_bucket *b);
 int shim_bucket_is_metadata(const apr_bucket *b);

@@ -18,4 +18,6 @@ compile_error!("the nginx module is not part of this version; build with `--feat
 #[cfg(all(feature = "apache", not(feature = "nginx")))]
 mod apache;
 #[cfg(all(feature = "apache", not(feature = "nginx")))]
+mod daemon;
+#[cfg(all(feature = "apache", not(feature = "nginx")))]
 mod embed;

@@ -4,10 +4,11 @@
 
 use std::ffi::{c_char, c_int};
 use std::marker::PhantomData;
+use std::os::fd::BorrowedFd;
 use std::ptr::{self, NonNull};
 
-use crate::apache::ffi;
 use crate::apache::record::Request;
+use crate::apache::{ffi, file_bucket};
 
 /// A brigade of a request, empty between uses. Its memory is the request's.
 #[derive(Debug)]
@@ -92,6 +93,51 @@ impl<'r> Brigade<'r> {
             unsafe { ffi::apr_bucket_file_enable_mmap(bucket, 0) };
         }
         Ok(())
+    }
+
+    /// Adds `length` bytes of a file from `offset` that somebody else can change. The descriptor is copied, so the caller
+    /// may close its own.
+    pub fn append_foreign_file(
+        &mut self,
+        descriptor: c_int,
+        offset: u64,
+        length: u64,
+        use_sendfile: bool,
+    ) -> Result<(), Status> {
+        if use_sendfile && self.goes_out_untouched() {
+            // Then a file that is cut short is an error as well.
+            return self.append_file(descriptor, offset, length, true);
+        }
+        // SAFETY: a plain number, which the caller has open.
+        let copy = unsafe { BorrowedFd::borrow_raw(descriptor) }.try_clone_to_owned();
+        let copy = copy.map_err(|error| error.raw_os_error().unwrap_or(libc::EMFILE))?;
+        let (Ok(offset), Ok(length)) = (offset.try_into(), length.try_into()) else {
+            return Err(libc::EFBIG);
+        };
+        // SAFETY: a connection's list is never null.
+        let list = unsafe { NonNull::new_unchecked(self.list()) };
+        // SAFETY: the allocator outlives the request, and so whatever is sent for it.
+        let bucket = unsafe { file_bucket::create(copy, offset, length, list) };
+        // SAFETY: just made.
+        unsafe { self.append(bucket.as_ptr()) };
+        Ok(())
+    }
+
+    /// Whether no filter between here and the network reads the bytes of a reply: neither of its content nor TLS.
+    fn goes_out_untouched(&self) -> bool {
+        // SAFETY: the handle's record is alive; read by value.
+        let mut filter = unsafe { (*self.request.as_raw()).output_filters };
+        while !filter.is_null() {
+            // SAFETY: not null, so a filter of this request or its connection, whose record is never null.
+            let (kind, next) = unsafe { ((*(*filter).frec).ftype, (*filter).next) };
+            let is_protocol = (ffi::AP_FTYPE_PROTOCOL..ffi::AP_FTYPE_CONNECTION).contains(&kind);
+            // Counting filters stand right before the network.
+            if !is_protocol && kind < ffi::AP_FTYPE_NETWORK - 1 {
+                return false;
+            }
+            filter = next;
+        }
+        true
     }
 
     /// `EnableMMAP`.

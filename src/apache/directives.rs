@@ -16,10 +16,13 @@ use std::sync::LazyLock;
 
 use oxwsgi_core::boundary::guard;
 use oxwsgi_core::config::directive::{Block, Context, Directive, Notice, Setter};
-use oxwsgi_core::config::{DirectorySettings, ImportScript, ProcessSettings, ServerSettings};
+use oxwsgi_core::config::{
+    ConfigError, DirectorySettings, Hosts, ImportScript, ProcessSettings, ServerSettings,
+};
 use oxwsgi_core::report::Level;
 
 use crate::apache::expression::Expression;
+use crate::apache::hosts::ServerHosts;
 use crate::apache::pool::Pool;
 use crate::apache::record::{Request, Server};
 use crate::apache::{ffi, log};
@@ -189,8 +192,26 @@ unsafe fn set_checked(
             settings
                 .compile_expression(|text| Expression::compile(pool, text))
                 .map_err(|error| format!("{}: {error}", directive.name))?;
+            // SAFETY: httpd's own record, alive during the call.
+            let hosts = unsafe { hosts(command) };
             // SAFETY: as above, for another field; the main server's block may be the same one.
-            preload(settings, unsafe { &mut (*main).process });
+            preload(settings, unsafe { &mut (*main).process }, &hosts)
+                .map_err(|error| format!("{}: {error}", directive.name))
+        }
+        Setter::Hosted(_) => {
+            // SAFETY: httpd's own record, alive during the call.
+            let hosts = unsafe { hosts(command) };
+            // SAFETY: as for all processes' directives.
+            let settings = unsafe { &mut (*main).process };
+            directive.set(Block::Hosted(settings, &hosts), &words).map_err(|error| error.to_string())?;
+            if let Some(group) = settings.daemon_groups.last_mut() {
+                let name = String::from_utf8_lossy(&group.name).into_owned();
+                for text in std::mem::take(&mut group.notices) {
+                    let line = format!("WSGIDaemonProcess {name}: {text}");
+                    // SAFETY: httpd's own record, and the main server's block.
+                    unsafe { note(command, Level::Info, line, main) };
+                }
+            }
             Ok(())
         }
         Setter::Process(_) => {
@@ -200,8 +221,13 @@ unsafe fn set_checked(
         }
         Setter::Nothing(_) => {
             directive.set(Block::Nothing, &words).map_err(|error| error.to_string())?;
+            let (level, text) = match directive.notice {
+                Some(Notice::Info(text)) => (Level::Info, text),
+                Some(Notice::Warning(text)) => (Level::Warning, text),
+                None => return Ok(()),
+            };
             // SAFETY: httpd's own record, and the main server's block.
-            unsafe { note(command, directive, main) };
+            unsafe { note(command, level, format!("{} {text}", directive.name), main) };
             Ok(())
         }
     }
@@ -219,33 +245,45 @@ unsafe fn allow(command: *mut ffi::cmd_parms, forbidden: c_int) -> Result<(), St
     }
 }
 
+/// The servers that have been read by now, seen from the one that a directive stands in.
+///
+/// # Safety
+/// `command` is what httpd passes to a directive.
+unsafe fn hosts<'a>(command: *mut ffi::cmd_parms) -> ServerHosts<'a> {
+    // SAFETY: the caller passes httpd's own record; read by value.
+    let current = unsafe { (*command).server };
+    // SAFETY: servers last as long as the configuration, and so longer than the directive is read.
+    ServerHosts::new(main_server(), unsafe { Server::from_raw(current) })
+}
+
 /// Has the script of the alias just added loaded at start, when both its groups are known.
-fn preload(settings: &ServerSettings, process: &mut ProcessSettings) {
-    if let Some((script, group)) = settings.script_aliases.last().and_then(|alias| alias.preload()) {
-        process.imports.push(ImportScript {
-            script: script.into(),
-            application_group: group.into(),
-            needs_python: false,
-        });
-    }
+fn preload(
+    settings: &ServerSettings,
+    process: &mut ProcessSettings,
+    hosts: &dyn Hosts,
+) -> Result<(), ConfigError> {
+    let Some(preload) = settings.script_aliases.last().and_then(|alias| alias.preload()) else {
+        return Ok(());
+    };
+    let import = ImportScript {
+        script: preload.script.into(),
+        process_group: preload.process_group.into(),
+        application_group: preload.application_group.into(),
+        needs_python: false,
+    };
+    process.add_import(import, hosts)
 }
 
 /// Remembers what is to be said of a directive without effect.
 ///
 /// # Safety
 /// `command` is what httpd passes to a directive, `main` the main server's block.
-unsafe fn note(command: *mut ffi::cmd_parms, directive: &Directive, main: *mut ServerBlock) {
-    let (level, text) = match directive.notice {
-        Some(Notice::Info(text)) => (Level::Info, text),
-        Some(Notice::Warning(text)) => (Level::Warning, text),
-        None => return,
-    };
+unsafe fn note(command: *mut ffi::cmd_parms, level: Level, line: String, main: *mut ServerBlock) {
     // An `.htaccess` file is read for each request, when nothing but the request may be changed.
     // SAFETY: the caller passes httpd's own record.
     if unsafe { allow(command, ffi::NOT_IN_HTACCESS) }.is_err() {
         return;
     }
-    let line = format!("{} {text}", directive.name);
     // SAFETY: plain values.
     if unsafe { ffi::ap_state_query(ffi::AP_SQ_RUN_MODE) } == ffi::AP_SQ_RM_CONFIG_TEST {
         // Nothing comes after the reading that could say it.

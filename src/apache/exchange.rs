@@ -36,6 +36,8 @@ enum Stage {
 pub struct BrigadeExchange<'r> {
     request: Request<'r>,
     enable_sendfile: bool,
+    /// The reply comes from another process.
+    is_proxied: bool,
     output: Option<Brigade<'r>>,
     input: Option<Brigade<'r>>,
     /// Bytes of the first input bucket that have been read.
@@ -56,6 +58,7 @@ impl<'r> BrigadeExchange<'r> {
         Self {
             request,
             enable_sendfile,
+            is_proxied: false,
             output: None,
             input: None,
             consumed: 0,
@@ -65,6 +68,40 @@ impl<'r> BrigadeExchange<'r> {
             superseded: false,
             last_failure: ffi::APR_SUCCESS,
         }
+    }
+
+    /// The exchange of a `request` that another process answers: header fields of one name become one, as from any
+    /// program of httpd's (`Set-Cookie` and `WWW-Authenticate`, which cannot be joined, apart); and its files are not mapped,
+    /// for whoever else can cut them short meanwhile must not bring down the server.
+    #[inline]
+    pub fn proxied(request: Request<'r>, enable_sendfile: bool) -> Self {
+        Self { is_proxied: true, ..Self::new(request, enable_sendfile) }
+    }
+
+    /// The request.
+    pub const fn request(&self) -> Request<'r> {
+        self.request
+    }
+
+    /// Reads what has come of the body; `None` when nothing has.
+    pub fn try_read(&mut self, buffer: &mut [u8]) -> Result<Option<usize>, FlowError> {
+        self.ask_for_body();
+        if self.input_failure.is_some() {
+            return Err(FlowError::Failed);
+        }
+        if self.input_ended {
+            return Ok(Some(0));
+        }
+        match self.read_into(buffer, false) {
+            Ok(count) => Ok(Some(count)),
+            Err(status) if is_eagain(status) => Ok(None),
+            Err(status) => Err(self.input_failed(status)),
+        }
+    }
+
+    /// The client has not sent more of the body for too long.
+    pub fn input_timed_out(&mut self) -> FlowError {
+        self.input_failed(ffi::APR_TIMEUP as Status)
     }
 
     /// What the handler answers httpd.
@@ -142,7 +179,23 @@ impl<'r> BrigadeExchange<'r> {
         self.stage = Stage::Nothing;
     }
 
-    fn read_into(&mut self, buffer: &mut [u8]) -> Result<usize, Status> {
+    /// Sends the `100 Continue` that the client waits for. httpd's own filter does so only before a read that waits.
+    fn ask_for_body(&self) {
+        let r = self.request.as_raw();
+        // SAFETY: the handle's record is alive; read by value.
+        if unsafe { (*r).expecting_100 } == 0 || self.stage > Stage::Nothing {
+            return;
+        }
+        // SAFETY: as above; nothing has been sent, so the status is nobody's yet.
+        let status = unsafe { std::mem::replace(&mut (*r).status, ffi::HTTP_CONTINUE) };
+        // SAFETY: as above.
+        unsafe { ffi::ap_send_interim_response(r, 0) };
+        // SAFETY: as above.
+        unsafe { (*r).status = status };
+    }
+
+    /// Reads at least a byte; whether it waits for one is for `wait` to say.
+    fn read_into(&mut self, buffer: &mut [u8], wait: bool) -> Result<usize, Status> {
         let request = self.request;
         let input = self.input.get_or_insert_with(|| Brigade::new(request));
         loop {
@@ -168,10 +221,12 @@ impl<'r> BrigadeExchange<'r> {
                     return Ok(0);
                 }
                 // Without a buffer it is only for the filters to ask for the body (`100 Continue`).
-                First::Nothing => match input.fill(buffer.len().max(LEAST_READ), !buffer.is_empty()) {
-                    Err(status) if buffer.is_empty() && is_eagain(status) => return Ok(0),
-                    filled => filled?,
-                },
+                First::Nothing => {
+                    match input.fill(buffer.len().max(LEAST_READ), wait && !buffer.is_empty()) {
+                        Err(status) if buffer.is_empty() && is_eagain(status) => return Ok(0),
+                        filled => filled?,
+                    }
+                }
             }
         }
     }
@@ -247,7 +302,7 @@ impl Exchange for BrigadeExchange<'_> {
         if self.input_ended {
             return Ok(0);
         }
-        self.read_into(buffer).map_err(|status| self.input_failed(status))
+        self.read_into(buffer, true).map_err(|status| self.input_failed(status))
     }
 
     fn send_head(&mut self, head: &Head<'_>) -> Result<(), FlowError> {
@@ -273,7 +328,8 @@ impl Exchange for BrigadeExchange<'_> {
         // SAFETY: as above; read by value.
         let headers = unsafe { (*r).headers_out };
         for field in head.headers.iter() {
-            let table = match Known::of(&field.name) {
+            let known = Known::of(&field.name);
+            let table = match known {
                 Known::ContentType => {
                     // SAFETY: as above; the text lives as long as the request.
                     unsafe { ffi::ap_set_content_type(r, copy.add(&field.value)) };
@@ -284,11 +340,16 @@ impl Exchange for BrigadeExchange<'_> {
                 // These survive an ErrorDocument.
                 // SAFETY: as above; read by value.
                 Known::WwwAuthenticate => unsafe { (*r).err_headers_out },
-                Known::Not => headers,
+                Known::SetCookie | Known::Not => headers,
             };
             let (name, value) = (copy.add(&field.name), copy.add(&field.value));
-            // SAFETY: the request's own table; both texts live as long as the request.
-            unsafe { ffi::apr_table_addn(table, name, value) };
+            if self.is_proxied && known == Known::Not {
+                // SAFETY: the request's own table; both texts live as long as the request.
+                unsafe { ffi::apr_table_mergen(table, name, value) };
+            } else {
+                // SAFETY: as above.
+                unsafe { ffi::apr_table_addn(table, name, value) };
+            }
         }
         self.stage = Stage::Head;
         Ok(())
@@ -307,8 +368,14 @@ impl Exchange for BrigadeExchange<'_> {
     }
 
     fn send_file(&mut self, descriptor: i32, offset: u64, length: u64, flags: Send) -> Result<(), FlowError> {
-        let use_sendfile = self.enable_sendfile;
-        self.pass(flags, |output| output.append_file(descriptor, offset, length, use_sendfile))
+        let (use_sendfile, is_foreign) = (self.enable_sendfile, self.is_proxied);
+        self.pass(flags, |output| {
+            if is_foreign {
+                output.append_foreign_file(descriptor, offset, length, use_sendfile)
+            } else {
+                output.append_file(descriptor, offset, length, use_sendfile)
+            }
+        })
     }
 
     fn log(&mut self, level: Level, line: &[u8]) {
@@ -348,20 +415,25 @@ fn is_eagain(status: Status) -> bool {
     unsafe { ffi::shim_status_is_eagain(status) != 0 }
 }
 
-/// Header fields of a reply that httpd keeps in places of their own.
-enum Known {
+/// Header fields of a reply that httpd keeps in places of their own, or that cannot be joined.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(missing_docs, reason = "each is the field it is named after")]
+pub enum Known {
     ContentType,
     ContentLength,
     TransferEncoding,
     WwwAuthenticate,
+    SetCookie,
     Not,
 }
 
 impl Known {
+    /// Which of them a name is.
     #[inline]
-    fn of(name: &[u8]) -> Self {
+    pub fn of(name: &[u8]) -> Self {
         // The length tells nearly all others apart.
         match name.len() {
+            10 if name.eq_ignore_ascii_case(b"set-cookie") => Self::SetCookie,
             12 if name.eq_ignore_ascii_case(b"content-type") => Self::ContentType,
             14 if name.eq_ignore_ascii_case(b"content-length") => Self::ContentLength,
             16 if name.eq_ignore_ascii_case(b"www-authenticate") => Self::WwwAuthenticate,

@@ -11,8 +11,12 @@ use oxwsgi_core::report::{Level, Number};
 use oxwsgi_core::request::BodyLength;
 
 use crate::apache::exchange::BrigadeExchange;
+use crate::apache::hosts::ServerHosts;
+use crate::apache::proxied::ProxiedExchange;
 use crate::apache::record::Request;
 use crate::apache::{directives, ffi, lifecycle, log, request, translate};
+use crate::daemon::client::GroupClient;
+use crate::daemon::groups::{self, NoGroup};
 
 /// Registers the hook.
 pub fn register_hooks() {
@@ -142,9 +146,11 @@ fn serve(request: Request<'_>, settings: &RequestSettings<'_>, body: BodyLength)
             return Err(refusal(ffi::HTTP_INTERNAL_SERVER_ERROR, 149, TEXT));
         }
         if !process_group.is_empty() {
-            const TEXT: &str =
-                "No WSGI daemon process of the name of this request's process group is configured";
-            return Err(refusal(ffi::HTTP_INTERNAL_SERVER_ERROR, 150, TEXT));
+            let client = group(request, process_group)?;
+            let mut exchange =
+                ProxiedExchange::new(request, settings.enable_sendfile, settings.error_override);
+            let outcome = client.serve(view, &mut exchange);
+            return Ok(exchange.finish(outcome));
         }
         if directives::process(directives::main_server()).restrict_embedded() {
             const TEXT: &str = "Embedded mode is off (WSGIRestrictEmbedded On) and no process group is set";
@@ -158,5 +164,22 @@ fn serve(request: Request<'_>, settings: &RequestSettings<'_>, body: BodyLength)
         let outcome =
             lifecycle::while_serving(|| runtime.serve(view, &mut RemoteExchange::new(&mut exchange)));
         Ok(exchange.finish(outcome))
+    })
+}
+
+/// The daemon group that a request names.
+fn group(request: Request<'_>, name: &[u8]) -> Result<&'static GroupClient, Refusal> {
+    let hosts = ServerHosts::new(directives::main_server(), request.server());
+    groups::find(name, &hosts).map_err(|error| match error {
+        NoGroup::Unknown => {
+            const TEXT: &str =
+                "No WSGI daemon process of the name of this request's process group is configured";
+            refusal(ffi::HTTP_INTERNAL_SERVER_ERROR, 150, TEXT)
+        }
+        NoGroup::Foreign => {
+            const TEXT: &str = "Daemon process group of this request belongs to another virtual host and cannot be \
+                                accessed by this WSGI application";
+            refusal(ffi::HTTP_INTERNAL_SERVER_ERROR, 152, TEXT)
+        }
     })
 }

@@ -5,6 +5,7 @@
 use std::cell::Cell;
 use std::ffi::c_void;
 use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
 use std::ptr;
 use std::sync::OnceLock;
 
@@ -14,9 +15,10 @@ use oxwsgi_core::config::ProcessSettings;
 use oxwsgi_core::report::{Level, Number};
 
 use crate::apache::discovery::{self, Found};
+use crate::apache::phase::is_single_process;
 use crate::apache::pool::Pool;
-use crate::apache::record::{self, Server};
-use crate::apache::{directives, ffi, log, request};
+use crate::apache::record::Server;
+use crate::apache::{directives, ffi, log, request, software};
 use crate::embed::{self, Runtime};
 
 /// Python in this child.
@@ -59,15 +61,15 @@ unsafe extern "C" fn child_init(child: *mut ffi::apr_pool_t, main: *mut ffi::ser
 
 fn start_python(pool: Pool<'_>, main: Server<'_>) {
     request::note_process_id();
-    let Some(found) = discovery::found() else { return };
+    let Some((found, module)) = discovery::embedded() else { return };
     let settings = directives::process(main);
     // SAFETY: the child is forked and has dropped its privileges; its main thread runs the cleanup as well.
-    match unsafe { launch(found, settings) } {
+    match unsafe { launch(found, module, settings) } {
         Ok(runtime) => {
             let runtime = RUNTIME.get_or_init(|| runtime);
             // SAFETY: the cleanup needs no data.
             unsafe { pool.on_clear(ptr::null_mut(), stop_python) };
-            for import in &settings.imports {
+            for import in settings.imports_of(b"") {
                 runtime.import(&Import {
                     script: (&*import.script).into(),
                     application_group: (&*import.application_group).into(),
@@ -83,7 +85,11 @@ fn start_python(pool: Pool<'_>, main: Server<'_>) {
 
 /// # Safety
 /// As [`Runtime::start`].
-unsafe fn launch(found: &Found, settings: &ProcessSettings) -> Result<Runtime, embed::LoadError> {
+unsafe fn launch(
+    found: &Found,
+    module: &Path,
+    settings: &ProcessSettings,
+) -> Result<Runtime, embed::LoadError> {
     let python = settings.resolve();
     let maximum = |what| {
         let mut number = 0;
@@ -93,13 +99,7 @@ unsafe fn launch(found: &Found, settings: &ProcessSettings) -> Result<Runtime, e
     };
     let maximum_processes = maximum(ffi::AP_MPMQ_MAX_DAEMONS);
     let threads_per_process = maximum(ffi::AP_MPMQ_MAX_THREADS);
-    let mut version = ffi::ap_version_t { major: 0, minor: 0, patch: 0, add_string: ptr::null() };
-    // SAFETY: writes to our own variable.
-    unsafe { ffi::ap_get_server_revision(&raw mut version) };
-    // SAFETY: C text that lasts as long as the configuration.
-    let (description, mpm, built) = unsafe {
-        (text(ffi::ap_get_server_description()), text(ffi::ap_show_mpm()), text(ffi::ap_get_server_built()))
-    };
+    let server = software::facts();
     let start = Start {
         header: Header::of::<Start<'_>>(),
         executable: found.python.executable.as_os_str().as_bytes().into(),
@@ -123,27 +123,13 @@ unsafe fn launch(found: &Found, settings: &ProcessSettings) -> Result<Runtime, e
         process_group: Bytes::EMPTY,
         maximum_processes,
         threads_per_process,
-        server_version: [version.major, version.minor, version.patch]
-            .map(|part| u32::try_from(part).unwrap_or(0)),
-        server_description: description.into(),
-        mpm_name: mpm.into(),
-        server_built: built.into(),
+        server_version: server.version,
+        server_description: (&*server.description).into(),
+        mpm_name: (&*server.mpm_name).into(),
+        server_built: (&*server.built).into(),
     };
     // SAFETY: the caller's word.
-    unsafe { Runtime::start(&found.python, &found.runtime, &found.module, &start) }
-}
-
-/// `httpd -X`.
-fn is_single_process() -> bool {
-    // SAFETY: C text.
-    [c"DEBUG", c"ONE_PROCESS"].iter().any(|name| unsafe { ffi::ap_exists_config_define(name.as_ptr()) } != 0)
-}
-
-/// # Safety
-/// As [`record::bytes`], and the text lasts as long as the configuration.
-unsafe fn text(text: *const std::ffi::c_char) -> &'static [u8] {
-    // SAFETY: the caller's word.
-    unsafe { record::bytes(text) }.unwrap_or_default()
+    unsafe { Runtime::start(&found.python, &found.runtime, module, &start) }
 }
 
 /// httpd's log, for what belongs to no request.

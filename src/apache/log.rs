@@ -89,8 +89,13 @@ pub fn main_server_level() -> Level {
         return Level::Notice;
     }
     // SAFETY: not null, so the main server's record, which lives as long as its configuration.
-    let written = unsafe { ffi::shim_log_level_server(main) };
-    match written {
+    server_level(unsafe { Server::from_raw(main) })
+}
+
+/// The level that httpd is told to write for this module about a server.
+pub fn server_level(server: Server<'_>) -> Level {
+    // SAFETY: the handle's record is alive.
+    match unsafe { ffi::shim_log_level_server(server.as_raw()) } {
         ..=0 => Level::Emergency,
         1 => Level::Alert,
         2 => Level::Critical,

@@ -1,8 +1,10 @@
 //! The httpd module: what httpd finds by its symbol, and the map of this folder.
 //!
-//! Each imports only those before it: [`ffi`] httpd's C interface; [`pool`], [`record`], [`log`] and [`brigade`] make it
-//! safe to use; [`expression`] and [`directives`] what is configured; [`translate`] from URL to script; [`request`] and [`exchange`] what
-//! crosses to Python; [`discovery`] which Python; [`lifecycle`] its beginning and end; [`handler`] serves a request.
+//! Each imports only those before it: [`ffi`] httpd's C interface; [`pool`], [`record`], [`kept`], [`hosts`], [`log`],
+//! [`error_log`], [`file_bucket`] and [`brigade`] make it safe to use; [`phase`] and [`software`] what httpd says of itself;
+//! [`expression`] and [`directives`] what is configured, and [`account`] for whom; [`translate`] from URL to script;
+//! [`request`], [`exchange`] and [`proxied`] what crosses to Python; [`discovery`] which Python; [`lifecycle`] its beginning
+//! and end in httpd's own processes, [`daemons`] in those of daemon groups; [`handler`] serves a request.
 
 #![allow(unsafe_code, reason = "defines the symbol that httpd loads")]
 
@@ -19,18 +21,27 @@ macro_rules! catch {
     };
 }
 
+mod account;
 mod brigade;
+mod daemons;
 mod directives;
 mod discovery;
+mod error_log;
 mod exchange;
 mod expression;
 mod ffi;
+mod file_bucket;
 mod handler;
+mod hosts;
+mod kept;
 mod lifecycle;
 mod log;
+mod phase;
 mod pool;
+mod proxied;
 mod record;
 mod request;
+mod software;
 mod translate;
 
 use std::ptr;
@@ -61,6 +72,7 @@ unsafe extern "C" fn register_hooks(_pool: *mut ffi::apr_pool_t) {
     directives::register_hooks();
     translate::register_hooks();
     discovery::register_hooks();
+    daemons::register_hooks();
     lifecycle::register_hooks();
     handler::register_hooks();
 }

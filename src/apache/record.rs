@@ -7,6 +7,9 @@ use std::ffi::{CStr, c_char, c_int};
 use std::fmt;
 use std::marker::PhantomData;
 use std::ptr::NonNull;
+use std::time::Duration;
+
+use oxwsgi_core::config::Host;
 
 use crate::apache::ffi;
 use crate::apache::pool::Pool;
@@ -252,10 +255,37 @@ impl<'a> Server<'a> {
         admin: server_admin;
         /// `ServerName`.
         hostname: server_hostname;
+        /// `ErrorLog`, as configured.
+        error_log_name: error_fname;
+    }
+
+    /// Whether it is the main server, or which virtual host.
+    pub fn host(self) -> Host {
+        if field!(self, is_virtual) == 0 { Host::Main } else { Host::Virtual(self.raw.as_ptr().addr()) }
+    }
+
+    /// This server and those after it in httpd's list, of which the main server is the first.
+    pub fn and_next(self) -> impl Iterator<Item = Self> {
+        std::iter::successors(Some(self), |server| server.next())
+    }
+
+    /// How long it waits for a read or write (`Timeout`).
+    pub fn timeout(self) -> Duration {
+        Duration::from_micros(u64::try_from(field!(self, timeout)).unwrap_or(0))
+    }
+
+    /// The descriptor of its error log; `None` where that is no file and no program.
+    pub fn error_log(self) -> Option<i32> {
+        let file = field!(self, error_log);
+        let mut number = -1;
+        // SAFETY: a file is that of an open log, which lasts as long as the configuration; the number goes to our variable.
+        let known =
+            !file.is_null() && unsafe { ffi::apr_os_file_get(&raw mut number, file) } == ffi::APR_SUCCESS;
+        known.then_some(number)
     }
 
     /// The next virtual host in httpd's list.
-    pub fn next(self) -> Option<Self> {
+    fn next(self) -> Option<Self> {
         let next = field!(self, next);
         // SAFETY: not null, so a record of the same configuration.
         (!next.is_null()).then(|| unsafe { Self::from_raw(next) })

@@ -17,6 +17,9 @@ pub enum LoadError {
     /// Another module has brought one along.
     #[error("another module has loaded a Python into this process already; only one fits in")]
     OtherPython,
+    /// This Python can be executed, and not be loaded.
+    #[error("this Python has no shared library")]
+    NoLibrary,
     /// The loader refuses a file.
     #[error("{} cannot be loaded: {reason}", file.display())]
     Refused {
@@ -85,8 +88,9 @@ impl Runtime {
             let file = file.to_owned();
             move |reason| LoadError::Refused { file, reason }
         };
+        let library = python.library.as_deref().ok_or(LoadError::NoLibrary)?;
         // SAFETY: privileges are dropped by the caller's word, so the site's code may run.
-        unsafe { Library::load(&python.library, Scope::Everyone) }.map_err(refused(&python.library))?;
+        unsafe { Library::load(library, Scope::Everyone) }.map_err(refused(library))?;
         // SAFETY: our own code.
         let library = unsafe { Library::load(file, Scope::Handle) }.map_err(refused(file))?;
         let Some(entry) = library.symbol(ENTRY_SYMBOL) else {

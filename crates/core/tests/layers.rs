@@ -5,12 +5,18 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// A folder, the path under which its modules are imported, and the modules from the most basic up.
-const LAYERS: [(&str, &str, &str); 6] = [
+const LAYERS: [(&str, &str, &str); 8] = [
     (
         "crates/core/src",
         "crate::",
         "borrowed report boundary os home request config exchange abi wire daemon worker",
     ),
+    (
+        "crates/client/src",
+        "crate::",
+        "settings exchange ownership socket buffers connection pool ending problem body reply attempt client tests",
+    ),
+    ("crates/launch/src", "crate::", "error lifeline program generation tests"),
     ("crates/runtime/src", "crate::", "python wsgi worker entry"),
     (
         "crates/runtime/src/wsgi",
@@ -25,11 +31,12 @@ const LAYERS: [(&str, &str, &str); 6] = [
         "orders surroundings service control guardian poller queue connections tally transmission exchange workplace \
          attendant pool prober signals monitor",
     ),
-    ("src", "crate::", "embed apache"),
+    ("src", "crate::", "daemon embed apache"),
     (
         "src/apache",
         "crate::apache::",
-        "ffi pool record log brigade expression directives translate request exchange discovery lifecycle handler",
+        "ffi pool record kept hosts log error_log file_bucket brigade phase software expression directives account translate \
+         request exchange proxied discovery lifecycle daemons handler",
     ),
 ];
 

@@ -1,11 +1,12 @@
 //! The `oxwsgi` command.
 //!
-//! [`cli`] says what it understands; [`serve`] runs an application behind a private httpd; [`problem`] is what the
-//! user reads when something is wrong. Exit status: 0 when asked to stop, 1 for a problem, 2 for wrong usage.
+//! [`cli`] says what it understands; [`serve`] runs an application behind a private httpd; [`supervisor`] looks after
+//! the processes of a server's daemon groups; [`problem`] is what the user reads when something is wrong. Exit status: 0 when asked to stop, 1 for a problem, 2 for wrong usage.
 
 mod cli;
 mod problem;
 mod serve;
+mod supervisor;
 
 use std::process::ExitCode;
 
@@ -16,10 +17,11 @@ use crate::cli::{Cli, Command};
 fn main() -> ExitCode {
     let Cli { command } = Cli::parse();
     let result = match command {
-        Command::Serve(options) => serve::run(&options),
+        Command::Serve(options) => serve::run(&options).map(|()| ExitCode::SUCCESS),
+        Command::Supervise { handover } => supervisor::run(&handover),
     };
     match result {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(problem) => {
             problem.print();
             ExitCode::FAILURE

@@ -33,6 +33,17 @@ pub struct ScriptAlias {
     pub options: ScriptOptions,
 }
 
+/// A script that an alias wants to be loaded before its first request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Preload<'a> {
+    /// Path of the script.
+    pub script: &'a [u8],
+    /// Daemon group; empty is embedded mode.
+    pub process_group: &'a [u8],
+    /// Interpreter; empty is the main one.
+    pub application_group: &'a [u8],
+}
+
 /// What an alias makes of a URL path. The file's name is `target` followed by `rest`.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Mapped<'a> {
@@ -64,15 +75,18 @@ impl ScriptAlias {
         Ok(())
     }
 
-    /// The script and interpreter to load when a process starts: known before any request when both groups are given,
-    /// and neither they nor the target wait for a request to complete them.
-    pub fn preload(&self) -> Option<(&[u8], &[u8])> {
+    /// What to load when a process starts: known before any request when both groups are given, and neither they nor the
+    /// target wait for a request to complete them.
+    pub fn preload(&self) -> Option<Preload<'_>> {
         let is_fixed = |name: &[u8]| !name.windows(2).any(|pair| pair == b"%{");
         let process_group = self.options.process_group.as_ref()?.fixed()?;
         let application_group = self.options.application_group.as_ref()?.fixed()?;
         let is_template = matches!(self.pattern, Pattern::Expression(..)) && self.target.contains(&b'$');
-        (is_fixed(process_group) && is_fixed(application_group) && !is_template)
-            .then_some((&*self.target, application_group))
+        (is_fixed(process_group) && is_fixed(application_group) && !is_template).then_some(Preload {
+            script: &self.target,
+            process_group,
+            application_group,
+        })
     }
 
     /// Maps the decoded path of a URL, when the alias matches it.
@@ -228,10 +242,12 @@ mod tests {
             pass_authorization: None,
         };
         let alias = |options| ScriptAlias::prefix(b"/", b"/srv/$1.wsgi", options);
-        assert_eq!(
-            alias(options("%{GLOBAL}", "%{GLOBAL}")).preload(),
-            Some((&b"/srv/$1.wsgi"[..], &b""[..]))
-        );
+        let preload = |process_group, application_group| {
+            Some(Preload { script: b"/srv/$1.wsgi", process_group, application_group })
+        };
+        assert_eq!(alias(options("%{GLOBAL}", "%{GLOBAL}")).preload(), preload(b"", b""));
+        assert_eq!(alias(options("blog", "x")).preload(), preload(b"blog", b"x"));
+        assert_eq!(alias(options("%{ENV:GROUP}", "x")).preload(), None);
         assert_eq!(alias(options("%{GLOBAL}", "%{RESOURCE}")).preload(), None);
         assert_eq!(alias(options("%{GLOBAL}", "a%{B}")).preload(), None);
         assert_eq!(alias(ScriptOptions { process_group: None, ..options("", "x") }).preload(), None);

@@ -2,6 +2,7 @@
 
 use std::fmt::Write;
 
+use crate::config::OPTIONS;
 use crate::config::directive::{Directive, Notice, SECTIONS};
 
 /// The documentation of all directives, in Markdown.
@@ -19,6 +20,15 @@ pub fn markdown() -> String {
         for directive in section.directives {
             row(&mut text, directive);
         }
+    }
+    text.push_str(
+        "\n## Options of `WSGIDaemonProcess`\n\n\
+         Each is `name=value`. Numbers are whole unless said otherwise; `-` is no value at all.\n\n\
+         | Option | Value | Default | What |\n| --- | --- | --- | --- |\n",
+    );
+    for option in OPTIONS {
+        let cells = [option.form, option.default, option.help].map(cell);
+        let _ = writeln!(text, "| `{}=` | {} |", option.name, cells.join(" | "));
     }
     text
 }

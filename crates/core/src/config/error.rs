@@ -27,6 +27,14 @@ pub enum ConfigError {
     /// The wrong number of words.
     #[error("{0}")]
     Count(String),
+    /// A daemon group that the directive cannot use.
+    #[error("'process-group={group}' is not accepted; {reason}")]
+    Group {
+        /// Its name.
+        group: String,
+        /// What is wrong, and what to do.
+        reason: &'static str,
+    },
     /// A part of mod_wsgi that is not there yet.
     #[error("{value}not supported yet: {cure}")]
     NotYet {
@@ -46,6 +54,11 @@ impl ConfigError {
     /// `value` is not what a directive that `accepted` describes must be.
     pub(super) fn must_be(value: &[u8], accepted: &'static str) -> Self {
         Self::MustBe { value: lossy(value), accepted }
+    }
+
+    /// The daemon group cannot be used, because of `reason`.
+    pub(super) fn group(name: &[u8], reason: &'static str) -> Self {
+        Self::Group { group: lossy(name), reason }
     }
 
     /// `value` needs what is not there yet.

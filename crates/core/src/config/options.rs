@@ -36,9 +36,8 @@ impl ScriptOptions {
                 |reason| if text.is_empty() { Err(ConfigError::value(word, reason)) } else { Ok(text) };
             match *known {
                 "process-group" => {
-                    let group = Name::new(named("Invalid name for WSGI process group.")?);
-                    value::embedded_only(&group, word)?;
-                    options.process_group = Some(group);
+                    let group = named("Invalid name for WSGI process group.")?;
+                    options.process_group = Some(Name::new(group));
                 }
                 "application-group" => {
                     let group = named("Invalid name for WSGI application group.")?;

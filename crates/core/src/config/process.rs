@@ -1,15 +1,18 @@
 //! Settings of every process that runs Python: one block for the whole server.
 
 use crate::borrowed::{Bytes, MaybeBytes};
+use crate::config::{ConfigError, DaemonGroup, Foreign, Hosts};
 
 /// A script to load when a process starts.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ImportScript {
     /// Path of the script.
     pub script: Box<[u8]>,
+    /// Daemon group; empty is the server's own processes.
+    pub process_group: Box<[u8]>,
     /// Interpreter; empty is the main one.
     pub application_group: Box<[u8]>,
-    /// Whether Python is started for it alone (`WSGIImportScript`), and not only when it runs anyhow (an alias).
+    /// Whether Python is started in the server's own processes for it alone (`WSGIImportScript`), and not only when it runs anyhow (an alias).
     pub needs_python: bool,
 }
 
@@ -44,6 +47,10 @@ pub struct ProcessSettings {
     pub switch_interval: Option<f64>,
     /// `WSGIDestroyInterpreter`.
     pub destroy_interpreter: Option<bool>,
+    /// `WSGISocketPrefix`.
+    pub socket_prefix: Option<Box<[u8]>>,
+    /// `WSGIDaemonProcess`, in order.
+    pub daemon_groups: Vec<DaemonGroup>,
     /// `WSGIImportScript` and what script aliases load ahead, in order.
     pub imports: Vec<ImportScript>,
 }
@@ -51,7 +58,53 @@ pub struct ProcessSettings {
 impl ProcessSettings {
     /// Whether the server's own processes run Python: unless embedded mode is restricted and nothing else needs it.
     pub fn needs_embedded_python(&self) -> bool {
-        !self.restrict_embedded() || self.imports.iter().any(|import| import.needs_python)
+        !self.restrict_embedded() || self.imports_of(b"").any(|import| import.needs_python)
+    }
+
+    /// The daemon group of that name.
+    pub fn daemon_group(&self, name: &[u8]) -> Option<&DaemonGroup> {
+        self.daemon_groups.iter().find(|group| *group.name == *name)
+    }
+
+    /// What a daemon group loads at start, or with an empty name each of the server's own processes.
+    pub fn imports_of(&self, process_group: &[u8]) -> impl Iterator<Item = &ImportScript> {
+        self.imports.iter().filter(move |import| *import.process_group == *process_group)
+    }
+
+    /// Adds a daemon group, whose name must be new.
+    pub(super) fn add_group(&mut self, group: DaemonGroup) -> Result<(), ConfigError> {
+        if self.daemon_group(&group.name).is_some() {
+            let reason = "Name duplicates previous WSGI daemon definition. A name that no other group of the whole server has";
+            return Err(ConfigError::value(&group.name, reason));
+        }
+        self.daemon_groups.push(group);
+        Ok(())
+    }
+
+    /// Adds a script to load at start, in a group that the current one of `hosts` may use.
+    pub fn add_import(&mut self, import: ImportScript, hosts: &dyn Hosts) -> Result<(), ConfigError> {
+        if !import.process_group.is_empty() {
+            let reason = match self.daemon_group(&import.process_group).map(|group| group.host.admits(hosts))
+            {
+                Some(Ok(())) => None,
+                None => {
+                    Some("WSGI process group not yet configured. Put its WSGIDaemonProcess before this line")
+                }
+                Some(Err(Foreign::OtherName)) => Some(
+                    "WSGI process group not accessible. It is for the virtual host that defines it and for those of the \
+                     same ServerName; define it in the main server to share it",
+                ),
+                Some(Err(Foreign::NoName)) => Some(
+                    "WSGI process group not matchable. It is for the virtual host that defines it and for those of the \
+                     same ServerName; put ServerName before this line, or define the group in the main server",
+                ),
+            };
+            if let Some(reason) = reason {
+                return Err(ConfigError::group(&import.process_group, reason));
+            }
+        }
+        self.imports.push(import);
+        Ok(())
     }
 
     /// Whether requests in embedded mode are refused.
@@ -136,9 +189,15 @@ mod tests {
 
     #[test]
     fn restricted_embedded_mode_needs_python_for_import_scripts_alone() {
-        let import = |needs_python| {
-            vec![ImportScript { script: [].into(), application_group: [].into(), needs_python }]
+        let import_into = |group: &[u8], needs_python| {
+            vec![ImportScript {
+                script: [].into(),
+                process_group: group.into(),
+                application_group: [].into(),
+                needs_python,
+            }]
         };
+        let import = |needs_python| import_into(b"", needs_python);
         let restricted = |imports| ProcessSettings {
             restrict_embedded: Some(true),
             imports,
@@ -147,5 +206,6 @@ mod tests {
         assert!(!restricted(vec![]).needs_embedded_python());
         assert!(!restricted(import(false)).needs_embedded_python());
         assert!(restricted(import(true)).needs_embedded_python());
+        assert!(!restricted(import_into(b"blog", true)).needs_embedded_python());
     }
 }

@@ -13,10 +13,6 @@ pub type Outcome = Result<(), ConfigError>;
 
 pub(super) const OFF_ON: &str = "one of: Off | On";
 
-/// What to do instead of using a daemon group.
-pub(super) const NO_DAEMONS: &str = "this release runs applications in httpd's own processes (embedded mode); \
-     use %{GLOBAL} as process group, or leave the setting out";
-
 /// Any case, as everywhere in httpd.
 pub(super) fn on_off(word: &[u8]) -> Option<bool> {
     if word.eq_ignore_ascii_case(b"on") {
@@ -72,21 +68,6 @@ pub(super) fn search_path(field: &mut Option<Vec<Box<[u8]>>>, words: Words<'_>) 
 pub(super) fn name(field: &mut Option<Name>, words: Words<'_>) -> Outcome {
     *field = Some(Name::new(first(words)));
     Ok(())
-}
-
-pub(super) fn process_group(field: &mut Option<Name>, words: Words<'_>) -> Outcome {
-    let group = Name::new(first(words));
-    embedded_only(&group, first(words))?;
-    *field = Some(group);
-    Ok(())
-}
-
-/// Refuses any group but the empty one, which is embedded mode. `word` is what the message shows.
-pub(super) fn embedded_only(group: &Name, word: &[u8]) -> Outcome {
-    match group.fixed() {
-        Some(b"") => Ok(()),
-        _ => Err(ConfigError::not_yet(word, NO_DAEMONS)),
-    }
 }
 
 /// The list replaces what this level had.

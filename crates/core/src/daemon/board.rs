@@ -36,6 +36,7 @@ const MAGIC_WORD: usize = 0;
 const PROCESSES_WORD: usize = 1;
 const THREADS_WORD: usize = 2;
 const EPOCH_WORD: usize = 3;
+const LAST_EPOCH_WORD: usize = 4;
 
 // Words of a process.
 const PID: usize = 0;
@@ -106,14 +107,21 @@ impl Board {
         self.threads
     }
 
-    /// Rises when a new supervisor has workers of its own: those of the one before it end then.
-    pub fn epoch(&self) -> u32 {
-        self.memory.words()[EPOCH_WORD].load(Ordering::Acquire)
+    /// For a supervisor that starts: its epoch, newer than those of all before it, also of one that died before its workers
+    /// were ready. Its workers get the number when they start, so that they outlive [`begin_epoch`](Self::begin_epoch).
+    pub fn next_epoch(&self) -> u32 {
+        self.memory.words()[LAST_EPOCH_WORD].fetch_add(1, Ordering::SeqCst).wrapping_add(1)
     }
 
-    /// Ends the workers of earlier supervisors.
-    pub fn set_epoch(&self, epoch: u32) {
+    /// For a supervisor that has workers of its own: those of the ones before it end.
+    pub fn begin_epoch(&self, epoch: u32) {
         self.memory.words()[EPOCH_WORD].store(epoch, Ordering::Release);
+    }
+
+    /// For a worker: whether a later supervisor than the one that started it has workers of its own.
+    pub fn is_past(&self, epoch: u32) -> bool {
+        let now = self.memory.words()[EPOCH_WORD].load(Ordering::Acquire);
+        now.wrapping_sub(epoch).cast_signed() > 0
     }
 
     /// A process slot.
@@ -296,6 +304,11 @@ impl Mark<'_> {
         self.0.store(CLOSED, Ordering::SeqCst);
     }
 
+    /// For the client: whether the worker has closed the connection, with no request on it.
+    pub fn is_closed(&self) -> bool {
+        self.0.load(Ordering::SeqCst) == CLOSED
+    }
+
     /// For the client: whether the connection is waiting for the request after this one, 0 being none yet.
     #[inline]
     pub fn is_waiting_after(&self, sequence: u32) -> bool {
@@ -357,11 +370,24 @@ mod tests {
         assert!(was_accepted(1) && !mark.is_waiting_after(1) && !was_accepted(2));
         mark.finish(1);
         assert!(was_accepted(1) && mark.is_waiting_after(1) && !was_accepted(2));
+        assert!(!mark.is_closed());
         mark.close();
+        assert!(mark.is_closed());
         assert!(!was_accepted(2) && !mark.is_waiting_after(1));
         assert!(process.mark(512).is_none() && process.was_accepted(7, 512, 1));
         process.assign();
         assert!(was_accepted(2), "nobody can say any more");
+    }
+
+    #[test]
+    fn an_epoch_ends_when_a_later_one_begins() {
+        let (board, _descriptor) = Board::create(1, 1).unwrap();
+        let [first, second, third] = [(); 3].map(|()| board.next_epoch());
+        board.begin_epoch(first);
+        assert!(!board.is_past(first) && !board.is_past(second));
+        // The second supervisor died before its workers were ready.
+        board.begin_epoch(third);
+        assert!(board.is_past(first) && board.is_past(second) && !board.is_past(third));
     }
 
     #[test]

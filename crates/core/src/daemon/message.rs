@@ -27,7 +27,7 @@ pub enum ToSupervisor {
 pub enum FromSupervisor {
     /// The group of this index has its socket and its board, which come with the packet in this order.
     Group(u32),
-    /// The group of this index cannot start.
+    /// The group of this index, or [all](super::ALL_GROUPS), cannot start: cause and cure, without its name.
     Failed(u32, String),
     /// All groups that can start have started.
     Ready,
@@ -44,7 +44,7 @@ pub enum ToWorker {
         server: Server,
         /// The slot of the board that is this process's.
         slot: u32,
-        /// The epoch of the board in which it was started.
+        /// The epoch of its supervisor; the process ends when the board says that it [is past](super::board::Board::is_past).
         epoch: u32,
         /// The users that may connect.
         peers: Vec<u32>,

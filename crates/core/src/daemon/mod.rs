@@ -1,16 +1,19 @@
 //! What the processes of daemon mode hand each other outside of requests: the plan of a server's groups, the messages
-//! between server, supervisor and workers, the board of counters that they share, and the command that starts a worker.
+//! between server, supervisor and workers, and the board of counters that they share.
 //!
 //! No process is started here; that is the supervisor's.
 
 pub mod board;
 pub mod bootstrap;
+mod draft;
 mod handover;
 mod message;
 mod plan;
 
+pub use crate::config::{Limits, Resources};
+pub use draft::Draft;
 pub use handover::{ALL_GROUPS, Handover};
 pub use message::{
     FromSupervisor, FromWorker, LONGEST_MESSAGE, Reason, ToSupervisor, ToWorker, decode, encode,
 };
-pub use plan::{Account, Group, Import, Limits, LogTarget, Plan, Python, Resources, Server};
+pub use plan::{Account, Group, Import, LogTarget, Plan, Python, Server};

@@ -12,15 +12,15 @@ pub(super) const OLDEST: (u32, u32) = (3, 10);
 /// The line that an answer begins with.
 const FIRST: &str = "oxwsgi-python";
 
-/// A Python that can be embedded.
+/// A Python that can run applications.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Python {
     /// `sys.executable`; of a virtual environment its own.
     pub executable: PathBuf,
     /// Major, minor, patch.
     pub version: (u32, u32, u32),
-    /// The shared library, loadable by the account that was asked.
-    pub library: PathBuf,
+    /// The shared library, readable by the account that was asked; `None` when there is none, or nobody wanted to know.
+    pub library: Option<PathBuf>,
     /// What a version-specific extension module's name ends in: `.cpython-313t-x86_64-linux-gnu.so`.
     pub extension_suffix: String,
 }
@@ -37,11 +37,11 @@ impl Python {
         let (major, minor, patch) = self.version;
         let mut text =
             format!("{FIRST}\nimplementation=cpython\nversion={major}.{minor}.{patch}\n").into_bytes();
-        for (name, value) in [
+        let library = self.library.iter().map(|library| ("library", library.as_os_str().as_bytes()));
+        for (name, value) in library.chain([
             ("executable", self.executable.as_os_str().as_bytes()),
-            ("library", self.library.as_os_str().as_bytes()),
             ("extension_suffix", self.extension_suffix.as_bytes()),
-        ] {
+        ]) {
             text.extend_from_slice(name.as_bytes());
             text.push(b'=');
             text.extend_from_slice(value);
@@ -53,11 +53,12 @@ impl Python {
 
     /// What [`Python::to_text`] has written, for a process that cannot keep it in any other form.
     pub fn from_text(text: &[u8]) -> Option<Self> {
-        Self::parse(text).ok()
+        Self::parse(text).ok().map(|(python, _)| python)
     }
 
-    /// Reads what the program wrote; anything before the first mark is a wrapper's chatter.
-    pub(super) fn parse(output: &[u8]) -> Result<Self, Reason> {
+    /// Reads what the program wrote; anything before the first mark is a wrapper's chatter. Beside it are the places where
+    /// there is no shared library.
+    pub(super) fn parse(output: &[u8]) -> Result<(Self, Vec<PathBuf>), Reason> {
         let mut lines = output.split(|byte| *byte == b'\n');
         if !lines.any(|line| line == FIRST.as_bytes()) {
             return Err(Reason::NotPython);
@@ -99,7 +100,7 @@ impl Answer {
         Ok(())
     }
 
-    fn into_python(self) -> Result<Python, Reason> {
+    fn into_python(self) -> Result<(Python, Vec<PathBuf>), Reason> {
         let implementation = self.implementation.ok_or(Reason::Garbled)?;
         if implementation != "cpython" {
             return Err(Reason::OtherImplementation { implementation });
@@ -108,15 +109,13 @@ impl Answer {
         if (version.0, version.1) < OLDEST {
             return Err(Reason::TooOld { version });
         }
-        let Some(library) = self.library else {
-            return Err(Reason::NoLibrary { version, looked: self.looked });
-        };
-        Ok(Python {
+        let python = Python {
             executable: self.executable.ok_or(Reason::Garbled)?,
             version,
-            library,
+            library: self.library,
             extension_suffix: self.extension_suffix.ok_or(Reason::Garbled)?,
-        })
+        };
+        Ok((python, self.looked))
     }
 }
 
@@ -161,7 +160,7 @@ mod tests {
         looked=/u/lib/libpython3.13.so\nlibrary=/u/lib64/libpython3.13.so.1.0\nend\nafter";
 
     fn parse(text: &str) -> Result<Python, Reason> {
-        Python::parse(text.as_bytes())
+        Python::parse(text.as_bytes()).map(|(python, _)| python)
     }
 
     #[test]
@@ -169,7 +168,7 @@ mod tests {
         let python = parse(GOOD).unwrap();
         assert_eq!(python.version, (3, 13, 1));
         assert_eq!(python.executable, Path::new("/v/bin/python3"));
-        assert_eq!(python.library, Path::new("/u/lib64/libpython3.13.so.1.0"));
+        assert_eq!(python.library.as_deref(), Some(Path::new("/u/lib64/libpython3.13.so.1.0")));
         assert!(!python.is_free_threaded());
         assert!(parse(&GOOD.replace("313-", "313t-")).unwrap().is_free_threaded());
         assert!(!parse(&GOOD.replace("313-", "313d-")).unwrap().is_free_threaded());
@@ -178,22 +177,22 @@ mod tests {
     #[test]
     fn it_can_be_written_down() {
         let python = parse(GOOD).unwrap();
-        assert_eq!(Python::from_text(&python.to_text()), Some(python));
+        assert_eq!(Python::from_text(&python.to_text()), Some(python.clone()));
+        let without = Python { library: None, ..python };
+        assert_eq!(Python::from_text(&without.to_text()), Some(without));
         assert_eq!(Python::from_text(b""), None);
     }
 
     #[test]
-    fn what_cannot_be_embedded_is_told_apart() {
+    fn what_cannot_be_used_is_told_apart() {
         assert!(matches!(parse("hello\n"), Err(Reason::NotPython)));
         assert!(matches!(parse(&GOOD.replace("=cpython", "=pypy")), Err(Reason::OtherImplementation { .. })));
         assert!(matches!(
             parse(&GOOD.replace("3.13.1", "3.9.20")),
             Err(Reason::TooOld { version: (3, 9, 20) })
         ));
-        match parse(&GOOD.replace("library=", "looked=")) {
-            Err(Reason::NoLibrary { looked, .. }) => assert_eq!(looked.len(), 2),
-            other => panic!("{other:?}"),
-        }
+        let (python, looked) = Python::parse(GOOD.replace("library=", "looked=").as_bytes()).unwrap();
+        assert_eq!((python.library, looked.len()), (None, 2));
     }
 
     #[test]

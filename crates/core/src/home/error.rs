@@ -7,17 +7,30 @@ use std::path::PathBuf;
 use super::answer::OLDEST;
 use crate::os::End;
 
+/// Who is to run a home's Python. It decides what is needed of it, and which settings a cure is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Runner {
+    /// The server's own processes, which load its shared library; `WSGIPythonHome` names the home.
+    Server,
+    /// A daemon group, which executes it; `WSGIPythonHome` names the home, for the group has no `python-home`.
+    Group,
+    /// A daemon group with a `python-home`.
+    GroupWithHome,
+}
+
 /// A home that cannot be used.
 #[derive(Debug)]
 pub struct HomeError {
-    /// What names the home: `WSGIPythonHome`.
-    pub directive: &'static str,
-    /// Its value; `None` stands for the `python3` on `PATH`.
+    /// For whom.
+    pub runner: Runner,
+    /// The value of the setting; `None` stands for the `python3` on `PATH`.
     pub home: Option<PathBuf>,
     /// The program that answered, when one did.
     pub program: Option<PathBuf>,
     /// The account that was to run it, as the configuration names it; `None` for our own.
     pub user: Option<String>,
+    /// The root of the file system that it was to see, when it is another one.
+    pub root: Option<PathBuf>,
     /// What is the matter.
     pub reason: Box<Reason>,
 }
@@ -113,10 +126,19 @@ impl std::error::Error for HomeError {}
 
 impl fmt::Display for HomeError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let directive = self.directive;
-        match &self.home {
-            Some(home) => write!(f, "{directive} {}: ", home.display())?,
-            None => write!(f, "{directive} is not set, and the python3 on PATH cannot be used: ")?,
+        let (account_settings, root_setting) = match self.runner {
+            Runner::Server => ("User and Group", "ChrootDir"),
+            Runner::Group | Runner::GroupWithHome => ("user= and group=", "chroot="),
+        };
+        match (self.runner, &self.home) {
+            (Runner::GroupWithHome, Some(home)) => write!(f, "python-home={}: ", home.display())?,
+            (_, Some(home)) => write!(f, "WSGIPythonHome {}: ", home.display())?,
+            (Runner::Server, None) => {
+                f.write_str("WSGIPythonHome is not set, and the python3 on PATH cannot be used: ")?;
+            }
+            (_, None) => f.write_str(
+                "neither python-home= nor WSGIPythonHome is set, and the python3 on PATH cannot be used: ",
+            )?,
         }
         if let Some(program) = &self.program {
             write!(f, "{}: ", program.display())?;
@@ -140,10 +162,10 @@ impl fmt::Display for HomeError {
             }
             Reason::Account(reason) => write!(
                 f,
-                "Python is never run as root, and {user} cannot be assumed: {}; check User and Group",
+                "Python is never run as root, and {user} cannot be assumed: {}; check {account_settings}",
                 words(reason)
             ),
-            Reason::Root(reason) => write!(f, "ChrootDir cannot be entered: {}", words(reason)),
+            Reason::Root(reason) => write!(f, "{root_setting} cannot be entered: {}", words(reason)),
             Reason::Process(reason) => write!(f, "Python cannot be started: {}", words(reason)),
             Reason::Silent { seconds } => write!(
                 f,
@@ -189,7 +211,17 @@ impl fmt::Display for HomeError {
                 folder.display(),
             ),
             Reason::UnreadableRuntime { file, reason, .. } => {
-                write!(f, "{user} cannot read the runtime {}: {}", file.display(), words(reason))
+                write!(f, "{user} cannot read the runtime {}: {}", file.display(), words(reason))?;
+                match &self.root {
+                    Some(root) => {
+                        write!(
+                            f,
+                            "; below {} it must be under the same name, so copy it there",
+                            root.display()
+                        )
+                    }
+                    None => Ok(()),
+                }
             }
         }
     }

@@ -9,6 +9,6 @@ mod question;
 mod runtime;
 
 pub use answer::Python;
-pub use error::{HomeError, Reason};
-pub use question::Question;
+pub use error::{HomeError, Reason, Runner};
+pub use question::{Asked, Question};
 pub use runtime::RuntimeFiles;

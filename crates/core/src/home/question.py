@@ -1,6 +1,6 @@
 # Run by the Python of a home, as `python -I -S -c`, to say what it is: see answer.rs. It runs at every
 # start of the server, so it imports only what is built in. Any Python understands the first part, to be
-# told its version.
+# told its version. The argument `library` asks for the shared library too.
 import sys
 
 implementation = getattr(sys, "implementation", None)
@@ -17,7 +17,7 @@ def describe():
 
     lines.append("executable=" + sys.executable)
     lines.append("extension_suffix=" + _imp.extension_suffixes()[0])
-    for path in libraries():
+    for path in libraries() if "library" in sys.argv else ():
         try:
             with open(path, "rb") as file:
                 usable = file.read(1) != b""

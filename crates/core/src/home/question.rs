@@ -7,31 +7,34 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::answer::Python;
-use super::error::{HomeError, Reason};
+use super::error::{HomeError, Reason, Runner};
 use super::runtime::RuntimeFiles;
-use crate::os::{Account, End, Errand, Obstacle, Report, Step};
+use crate::os::{Account, End, Errand, Obstacle, Report, Running, Step};
 
 /// A Python answers in some 10 ms; a cold one on a slow disk may take seconds.
 const LIMIT: Duration = Duration::from_secs(20);
 
 /// Isolated, without site-packages: nothing but the interpreter itself speaks.
 const ARGUMENTS: [&str; 4] = ["-I", "-S", "-c", include_str!("question.py")];
+/// Has it say where its shared library is, too.
+const LIBRARY: &str = "library";
 
 /// A question to a home.
 #[derive(Clone, Debug)]
 pub struct Question {
-    directive: &'static str,
+    runner: Runner,
     home: Option<PathBuf>,
     programs: Vec<PathBuf>,
     user: Option<String>,
+    root: Option<PathBuf>,
     runtimes: RuntimeFiles,
     errand: Errand,
 }
 
 impl Question {
-    /// Asks the home that `directive` names, a prefix or a virtual environment; without one the `python3` on `path`
-    /// (as in the variable `PATH`).
-    pub fn new(directive: &'static str, home: Option<&Path>, path: &OsStr, runtimes: RuntimeFiles) -> Self {
+    /// Asks a home, which is a prefix or a virtual environment; without one the `python3` on `path` (as in the variable
+    /// `PATH`).
+    pub fn new(runner: Runner, home: Option<&Path>, path: &OsStr, runtimes: RuntimeFiles) -> Self {
         let programs: Vec<PathBuf> = match home {
             Some(home) => prefixes(home)
                 .flat_map(|prefix| ["bin/python3", "bin/python"].map(|name| prefix.join(name)))
@@ -42,42 +45,50 @@ impl Question {
                 .collect(),
         };
         let c_text = |bytes: &[u8]| CString::new(bytes).ok();
+        let wanted = (runner == Runner::Server).then_some(&LIBRARY);
         let errand = Errand::new(
             programs.iter().filter_map(|program| c_text(program.as_os_str().as_bytes())).collect(),
-            ARGUMENTS.iter().filter_map(|argument| c_text(argument.as_bytes())).collect(),
+            ARGUMENTS.iter().chain(wanted).filter_map(|argument| c_text(argument.as_bytes())).collect(),
         )
         .try_reading(runtimes.names());
-        Self { directive, home: home.map(Path::to_owned), programs, user: None, runtimes, errand }
+        Self { runner, home: home.map(Path::to_owned), programs, user: None, root: None, runtimes, errand }
     }
 
     /// Asks as `account`, which the configuration calls `user`, with `root` as the root of the file system.
     pub fn account(self, account: Account, user: String, root: Option<CString>) -> Self {
-        Self { errand: self.errand.account(Some(account)).root(root), user: Some(user), ..self }
+        let path = root.as_ref().map(|root| PathBuf::from(OsStr::from_bytes(root.as_bytes())));
+        Self { errand: self.errand.account(Some(account)).root(root), user: Some(user), root: path, ..self }
     }
 
     /// Asks, and waits for the answer: the Python and the runtime that fits it.
     pub fn ask(&self) -> Result<(Python, PathBuf), HomeError> {
-        let mut program = None;
-        self.answer(&mut program).map_err(|reason| HomeError {
-            directive: self.directive,
-            home: self.home.clone(),
-            program,
-            user: self.user.clone(),
-            reason: Box::new(reason),
-        })
+        self.launch().answer()
     }
 
-    /// `program` becomes the one that ran.
-    fn answer(&self, program: &mut Option<PathBuf>) -> Result<(Python, PathBuf), Reason> {
+    /// Asks, and lets others be asked meanwhile.
+    pub fn launch(&self) -> Asked<'_> {
+        Asked { question: self, running: self.start() }
+    }
+
+    fn start(&self) -> Result<Running, Reason> {
         // What can be seen without running anything is told right away.
         if let Some(home) = &self.home {
-            match std::fs::metadata(prefixes(home).next().unwrap_or(home)) {
+            let prefix = prefixes(home).next().unwrap_or(home);
+            let seen = match &self.root {
+                Some(root) => root.join(prefix.strip_prefix("/").unwrap_or(prefix)),
+                None => prefix.to_owned(),
+            };
+            match std::fs::metadata(seen) {
                 Ok(found) if !found.is_dir() => return Err(Reason::NotFolder),
                 Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(Reason::NoFolder),
                 _ => {}
             }
         }
-        let running = self.errand.launch().map_err(Reason::Process)?;
+        self.errand.launch().map_err(Reason::Process)
+    }
+
+    /// `program` becomes the one that ran.
+    fn conclude(&self, running: Running, program: &mut Option<PathBuf>) -> Result<(Python, PathBuf), Reason> {
         let Report { obstacles, output, errors, end } = running.collect(LIMIT).map_err(Reason::Process)?;
         if let Some(reason) = self.never_ran(&obstacles) {
             return Err(reason);
@@ -88,7 +99,10 @@ impl Question {
             End::Stopped => return Err(Reason::Silent { seconds: LIMIT.as_secs() }),
             _ => return Err(failed(&end, &errors)),
         }
-        let python = Python::parse(&output)?;
+        let (python, looked) = Python::parse(&output)?;
+        if self.runner == Runner::Server && python.library.is_none() {
+            return Err(Reason::NoLibrary { version: python.version, looked });
+        }
         let runtime = self.runtimes.choose(&python, obstacles)?;
         Ok((python, runtime))
     }
@@ -100,7 +114,7 @@ impl Question {
             match step {
                 Step::Root => return Some(Reason::Root(again(reason))),
                 Step::Identity => return Some(Reason::Account(again(reason))),
-                Step::Read(_) | Step::Execute(_) => {}
+                _ => {}
             }
         }
         if refused(obstacles) < self.programs.len() {
@@ -118,6 +132,30 @@ impl Question {
             _ => None,
         });
         Some(refusal.unwrap_or_else(|| Reason::NoProgram { looked: self.programs.clone() }))
+    }
+}
+
+/// A question that has been asked.
+#[derive(Debug)]
+pub struct Asked<'a> {
+    question: &'a Question,
+    running: Result<Running, Reason>,
+}
+
+impl Asked<'_> {
+    /// Waits for the answer.
+    pub fn answer(self) -> Result<(Python, PathBuf), HomeError> {
+        let Self { question, running } = self;
+        let mut program = None;
+        let answer = running.and_then(|running| question.conclude(running, &mut program));
+        answer.map_err(|reason| HomeError {
+            runner: question.runner,
+            home: question.home.clone(),
+            program,
+            user: question.user.clone(),
+            root: question.root.clone(),
+            reason: Box::new(reason),
+        })
     }
 }
 
@@ -167,7 +205,7 @@ mod tests {
 
         fn ask(&self) -> Result<(Python, PathBuf), HomeError> {
             let runtimes = RuntimeFiles::beside(&self.0);
-            Question::new("WSGIPythonHome", Some(&self.0), OsStr::new(""), runtimes).ask()
+            Question::new(Runner::Server, Some(&self.0), OsStr::new(""), runtimes).ask()
         }
 
         fn complaint(&self) -> String {
@@ -190,7 +228,7 @@ mod tests {
     #[test]
     fn a_missing_home_is_named() {
         let question = Question::new(
-            "WSGIPythonHome",
+            Runner::Server,
             Some(Path::new("/no/such/home")),
             OsStr::new(""),
             RuntimeFiles::beside(Path::new("/")),
@@ -234,15 +272,41 @@ mod tests {
     }
 
     #[test]
+    fn a_group_needs_no_library_and_is_asked_beside_others() {
+        let script = "case $* in *library) exit 1;; esac; printf 'oxwsgi-python\\nimplementation=cpython\\nversion=3.12.1\\n\
+                      executable=/x/bin/python3\\nextension_suffix=.cpython-312-x86_64-linux-gnu.so\\nend\\n'";
+        let folder = Folder::new("group").script(script);
+        let question =
+            |runner| Question::new(runner, Some(&folder.0), OsStr::new(""), RuntimeFiles::beside(&folder.0));
+        let (group, server) = (question(Runner::GroupWithHome), question(Runner::Server));
+        let (group, server) = (group.launch(), server.launch());
+        assert_holds(&server.answer().unwrap_err().to_string(), &["WSGIPythonHome /", "status 1"]);
+        assert_eq!(group.answer().unwrap().0.library, None);
+    }
+
+    #[test]
+    fn a_group_hears_of_its_own_settings() {
+        let question =
+            |runner, home| Question::new(runner, home, OsStr::new(""), RuntimeFiles::beside(Path::new("/")));
+        let complaint = |runner, home| question(runner, home).ask().unwrap_err().to_string();
+        let home = Some(Path::new("/no/such/home"));
+        assert_holds(
+            &complaint(Runner::GroupWithHome, home),
+            &["python-home=/no/such/home: there is no such"],
+        );
+        assert_holds(&complaint(Runner::Group, home), &["WSGIPythonHome /no/such/home: there is no such"]);
+        assert_holds(&complaint(Runner::Group, None), &["neither python-home= nor WSGIPythonHome is set"]);
+    }
+
+    #[test]
     fn the_python_on_path_says_what_it_is() {
         let folder = Folder::new("path");
         let path = std::env::var_os("PATH").unwrap();
-        let question = Question::new("WSGIPythonHome", None, &path, RuntimeFiles::beside(&folder.0));
+        let question = Question::new(Runner::Server, None, &path, RuntimeFiles::beside(&folder.0));
         match question.ask() {
             Ok((python, _)) => {
-                assert!(
-                    python.version >= (3, 10, 0) && python.library.is_file() && python.executable.is_file()
-                );
+                assert!(python.version >= (3, 10, 0) && python.executable.is_file());
+                assert!(python.library.is_some_and(|library| library.is_file()));
             }
             // A Python without a shared library is a good answer too.
             Err(error) => match *error.reason {
@@ -267,7 +331,7 @@ mod tests {
             .unwrap();
         }
         let runtimes = RuntimeFiles::beside(&folder.0);
-        let mut question = Question::new("WSGIPythonHome", Some(&folder.0), OsStr::new(""), runtimes);
+        let mut question = Question::new(Runner::Server, Some(&folder.0), OsStr::new(""), runtimes);
         if Account::may_change() {
             question = question.account(Account::new(65_534, 65_534, None), "nobody".into(), None);
         }

@@ -88,7 +88,7 @@ mod tests {
         Python {
             executable: "/p/bin/python3".into(),
             version: (3, 13, 0),
-            library: "/p/lib/libpython.so".into(),
+            library: None,
             extension_suffix: format!(".cpython-{tag}-x86_64-linux-gnu.so"),
         }
     }

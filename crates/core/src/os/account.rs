@@ -7,7 +7,7 @@ use std::ffi::CStr;
 use libc::{c_int, gid_t, uid_t};
 
 /// A user, its group and its supplementary groups. Made before a fork, assumed after it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Account {
     uid: uid_t,
     gid: gid_t,
@@ -19,6 +19,11 @@ impl Account {
     /// name `gid` is the only group.
     pub fn new(uid: uid_t, gid: gid_t, name: Option<&CStr>) -> Self {
         Self { uid, gid, groups: name.map_or_else(|| vec![gid], |name| groups_of(name, gid)) }
+    }
+
+    /// The account of `uid` and `gid` with just these supplementary groups.
+    pub const fn with_groups(uid: uid_t, gid: gid_t, groups: Vec<gid_t>) -> Self {
+        Self { uid, gid, groups }
     }
 
     /// Like [`Account::new`], with the name that the user database gives `uid`.

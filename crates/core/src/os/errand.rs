@@ -6,17 +6,16 @@
 use std::ffi::{CString, c_char, c_int};
 use std::fs::File;
 use std::io;
-use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::ptr;
 
 use super::account::{Account, errno};
+use super::forked::{clear, reset_signals, take_descriptors};
 use super::obstacle::{Step, note};
 use super::running::{Child, Running};
 
 /// Where the child keeps the pipe for its own notes: right after the three standard ones.
 const NOTES: RawFd = 3;
-/// Our ends of the pipes stay clear of the numbers that the child gives away.
-const CLEAR: c_int = 10;
 
 /// A program to run.
 #[derive(Clone, Debug)]
@@ -86,24 +85,8 @@ impl Errand {
     }
 
     fn prepare(&self, standard: [RawFd; 4]) {
-        for (number, descriptor) in standard.into_iter().enumerate() {
-            // SAFETY: plain numbers; ours are all at or above `CLEAR` (see `pipe`), or are the null device, which is given
-            // away first.
-            unsafe { libc::dup2(descriptor, number as c_int) };
-        }
-        // SAFETY: plain numbers.
-        unsafe { libc::fcntl(NOTES, libc::F_SETFD, libc::FD_CLOEXEC) };
-        close_from(NOTES + 1);
-        for signal in 1..32 {
-            // SAFETY: plain numbers; handlers of the server must not run in here.
-            unsafe { libc::signal(signal, libc::SIG_DFL) };
-        }
-        // SAFETY: a signal set is plain memory, and all zero bytes are one.
-        let mut none: libc::sigset_t = unsafe { std::mem::zeroed() };
-        // SAFETY: writes to our own set.
-        unsafe { libc::sigemptyset(&raw mut none) };
-        // SAFETY: reads our own set.
-        unsafe { libc::sigprocmask(libc::SIG_SETMASK, &raw const none, ptr::null_mut()) };
+        take_descriptors(&standard);
+        reset_signals();
         // Away from the server's terminal and process group, so that the whole errand can be ended at once.
         // SAFETY: takes nothing.
         unsafe { libc::setsid() };
@@ -136,31 +119,6 @@ impl Errand {
 fn pipe() -> io::Result<(OwnedFd, OwnedFd)> {
     let (ours, theirs) = io::pipe()?;
     Ok((ours.into(), clear(&theirs)?))
-}
-
-/// A copy of a descriptor with a number of at least [`CLEAR`].
-fn clear(descriptor: &impl AsRawFd) -> io::Result<OwnedFd> {
-    // SAFETY: plain numbers.
-    let copy = unsafe { libc::fcntl(descriptor.as_raw_fd(), libc::F_DUPFD_CLOEXEC, CLEAR) };
-    if copy < 0 {
-        return Err(io::Error::last_os_error());
-    }
-    // SAFETY: a descriptor just made, and nobody else's.
-    Ok(unsafe { OwnedFd::from_raw_fd(copy) })
-}
-
-fn close_from(first: RawFd) {
-    #[cfg(target_os = "linux")]
-    // SAFETY: plain numbers (`close_range(2)`, Linux 5.9).
-    if unsafe { libc::syscall(libc::SYS_close_range, first, c_int::MAX, 0) } == 0 {
-        return;
-    }
-    // SAFETY: a plain number.
-    let limit = unsafe { libc::sysconf(libc::_SC_OPEN_MAX) };
-    for descriptor in first..limit.clamp(0, 65_536) as c_int {
-        // SAFETY: plain numbers; those that are not open are refused.
-        unsafe { libc::close(descriptor) };
-    }
 }
 
 fn give_up(step: Step, reason: c_int) -> ! {

@@ -21,6 +21,12 @@ pub enum Step {
     Root,
     /// Becoming the account.
     Identity,
+    /// Setting the limit of that index.
+    Limit(usize),
+    /// Setting the nice value.
+    Priority,
+    /// Making a folder the working one.
+    Folder,
     /// Opening the file of that index for reading.
     Read(usize),
     /// Executing the program of that index.
@@ -60,6 +66,9 @@ pub(super) fn note(descriptor: RawFd, step: Step, reason: c_int, path: Option<&C
         Step::Identity => (1, 0),
         Step::Read(index) => (2, index),
         Step::Execute(index) => (3, index),
+        Step::Limit(index) => (4, index),
+        Step::Priority => (5, 0),
+        Step::Folder => (6, 0),
     };
     let note = Note { step, index: index as u32, errno: reason, folder: folder as u32 };
     // SAFETY: a note is plain numbers without padding.
@@ -121,7 +130,10 @@ pub(super) fn obstacles(mut notes: &[u8]) -> Vec<Obstacle> {
             0 => Step::Root,
             1 => Step::Identity,
             2 => Step::Read(index),
-            _ => Step::Execute(index),
+            3 => Step::Execute(index),
+            4 => Step::Limit(index),
+            5 => Step::Priority,
+            _ => Step::Folder,
         };
         let Some((folder, rest)) = rest.split_at_checked(length) else { break };
         obstacles.push(Obstacle {

@@ -70,6 +70,14 @@ impl DecodedHead<'_> {
 }
 
 impl<'a> ReplyFrame<'a> {
+    /// How many bytes there must be for [`decode`](Self::decode) to find the frame at the start of `bytes`, or its header.
+    pub fn needed(bytes: &[u8]) -> usize {
+        match FrameHeader::decode(bytes) {
+            Ok(Some(header)) if header.kind != Kind::Data => HEADER + header.length,
+            _ => HEADER,
+        }
+    }
+
     /// Reads the frame at the start of `bytes`, and how many of them it takes; none when they are too few. Of `DATA` that is
     /// the header alone.
     pub fn decode(bytes: &'a [u8]) -> Result<Option<(Self, usize)>, WireError> {
@@ -252,6 +260,8 @@ mod tests {
         for length in 0..out.len() {
             let shorter = ReplyFrame::decode(&out[..length]);
             assert!(matches!(shorter, Ok(None)), "{length} bytes: {shorter:?}");
+            let needed = ReplyFrame::needed(&out[..length]);
+            assert_eq!(needed, if length < HEADER { HEADER } else { out.len() });
         }
         out.extend_from_slice(b"next");
         let (frame, taken) = ReplyFrame::decode(&out).unwrap().unwrap();

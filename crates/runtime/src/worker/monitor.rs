@@ -116,7 +116,7 @@ impl Monitor {
                 Wish::Gone => self.is_orphan = true,
             }
         }
-        if self.is_orphan && self.place.board.epoch() != self.epoch {
+        if self.is_orphan && self.place.board.is_past(self.epoch) {
             wanted.push(Reason::Superseded);
         }
         wanted.extend(self.place.tally.take_reason());

@@ -150,7 +150,7 @@ impl Stage {
             group: Box::new(self.group.clone()),
             server: Server { version: [2, 4, 62], ..Server::default() },
             slot: 0,
-            epoch: board.epoch(),
+            epoch: board.next_epoch(),
             // SAFETY: takes nothing and cannot fail.
             peers: vec![unsafe { libc::getuid() }],
         };

@@ -2,8 +2,8 @@
 //! are an error; where it would not, they are accepted.
 
 use crate::config::ConfigError;
-use crate::config::directive::{Arguments, Context, Directive, Notice, Setter};
-use crate::config::value::{self, NO_DAEMONS, OFF_ON, Outcome, Words};
+use crate::config::directive::{Arguments, Context, Directive, Setter};
+use crate::config::value::{self, OFF_ON, Outcome, Words};
 
 const NO_SCRIPTS: &str = "leave it out, and control access with httpd's own Require and AuthBasicProvider";
 const NO_DISPATCH: &str = "leave it out, and choose applications with WSGIScriptAlias, WSGIApplicationGroup %{ENV:name} and SetEnvIf";
@@ -14,34 +14,7 @@ const NO_METRICS: &str = "leave it out, or say Off; use mod_status for the serve
 const NO_TELEMETRY: &str = "leave it out; no figures are sent to a telemetry service";
 const NO_SECTIONS: &str = "leave the section out; directives outside it apply to all interpreters";
 
-const SOCKETS: Notice = Notice::Info("has no effect: there are no daemon process groups");
-
 pub(super) const DIRECTIVES: &[Directive] = &[
-    Directive {
-        arguments: Arguments::options(1, "name [options]"),
-        setter: Setter::Nothing(|words| Err(named(words, NO_DAEMONS))),
-        ..refused("WSGIDaemonProcess", Context::Server, "Define a group of daemon processes")
-    },
-    Directive {
-        arguments: Arguments::one("path-prefix"),
-        default: "<runtime dir>/wsgi",
-        setter: Setter::Nothing(|words| value::bytes(&mut None, words)),
-        notice: Some(SOCKETS),
-        ..refused("WSGISocketPrefix", Context::Global, "Where daemon process groups have their sockets")
-    },
-    Directive {
-        arguments: Arguments::one("On|Off"),
-        default: "On",
-        setter: Setter::Nothing(value::unused_flag),
-        notice: Some(SOCKETS),
-        ..refused("WSGISocketRotation", Context::Global, "Whether sockets have new names after a restart")
-    },
-    Directive {
-        arguments: Arguments::one("mechanism"),
-        setter: Setter::Nothing(value::accept_mutex),
-        notice: Some(SOCKETS),
-        ..refused("WSGIAcceptMutex", Context::Global, "Lock between the processes of a daemon group")
-    },
     Directive {
         arguments: Arguments::options(1, "file [application-group=name]"),
         setter: Setter::Nothing(|words| Err(named(words, NO_DISPATCH))),

@@ -5,8 +5,7 @@ use std::sync::Arc;
 use crate::config::directive::{Arguments, Context, Directive, Setter};
 use crate::config::value::{self, Outcome, Words};
 use crate::config::{
-    ConfigError, DirectorySettings, HandlerScript, ImportScript, ProcessSettings, ScriptAlias, ScriptOptions,
-    ServerSettings,
+    ConfigError, DirectorySettings, HandlerScript, ScriptAlias, ScriptOptions, ServerSettings,
 };
 use crate::request::CallableName;
 
@@ -42,24 +41,6 @@ pub(super) const DIRECTIVES: &[Directive] = &[
         notice: None,
     },
     Directive {
-        name: "WSGIImportScript",
-        context: Context::Server,
-        arguments: Arguments::options(1, "file process-group=name application-group=name"),
-        default: "-",
-        help: "Load a script when a process starts",
-        setter: Setter::Process(import_script),
-        notice: None,
-    },
-    Directive {
-        name: "WSGIProcessGroup",
-        context: Context::Directory,
-        arguments: Arguments::one("name"),
-        default: "%{GLOBAL}",
-        help: "Name of the process group that runs the application; %{GLOBAL} is httpd's own processes",
-        setter: Setter::Directory(|settings, words| value::process_group(&mut settings.process_group, words)),
-        notice: None,
-    },
-    Directive {
         name: "WSGIApplicationGroup",
         context: Context::Directory,
         arguments: Arguments::one("name"),
@@ -78,24 +59,6 @@ pub(super) const DIRECTIVES: &[Directive] = &[
             settings.callable_object = words.first().map(|word| CallableName::new(word));
             Ok(())
         }),
-        notice: None,
-    },
-    Directive {
-        name: "WSGIRestrictProcess",
-        context: Context::Directory,
-        arguments: Arguments::any("name..."),
-        default: "any group",
-        help: "Names of the process groups that may run applications; %{GLOBAL} is embedded mode",
-        setter: Setter::Directory(|settings, words| value::group_list(&mut settings.restrict_process, words)),
-        notice: None,
-    },
-    Directive {
-        name: "WSGIRestrictEmbedded",
-        context: Context::Global,
-        arguments: Arguments::one("On|Off"),
-        default: "Off",
-        help: "On: no application runs in httpd's own processes",
-        setter: Setter::Process(|settings, words| value::flag(&mut settings.restrict_embedded, words)),
         notice: None,
     },
 ];
@@ -134,23 +97,5 @@ fn handler_script(settings: &mut DirectorySettings, words: Words<'_>) -> Outcome
     let known = &["process-group", "application-group", "pass-authorization"];
     let options = ScriptOptions::parse(options, known, "Invalid option to WSGI handler script definition.")?;
     settings.add_handler_script(HandlerScript { name: name.into(), script: script.into(), options });
-    Ok(())
-}
-
-fn import_script(settings: &mut ProcessSettings, words: Words<'_>) -> Outcome {
-    let Some((script, options)) = words.split_first() else {
-        return Err(ConfigError::Missing("Location of import script not supplied."));
-    };
-    let known = &["process-group", "application-group"];
-    let options = ScriptOptions::parse(options, known, "Invalid option to WSGI import script definition.")?;
-    if options.process_group.is_none() {
-        return Err(ConfigError::Missing("Name of WSGI process group required."));
-    }
-    let Some(group) = options.application_group else {
-        return Err(ConfigError::Missing("Name of WSGI application group required."));
-    };
-    // There is no request that could complete another expression: its text is the name.
-    let application_group = group.fixed().unwrap_or_else(|| group.text()).into();
-    settings.imports.push(ImportScript { script: (*script).into(), application_group, needs_python: true });
     Ok(())
 }

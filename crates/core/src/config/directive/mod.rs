@@ -1,6 +1,7 @@
 //! The table of directives: one row says all there is to say of one. Servers' command arrays, `docs/directives.md`
 //! and the tests are made from it.
 
+mod daemon;
 mod interpreters;
 mod later;
 mod mapping;
@@ -8,7 +9,7 @@ mod requests;
 mod retired;
 
 use crate::config::value::{Outcome, Words};
-use crate::config::{ConfigError, DirectiveError, DirectorySettings, ProcessSettings, ServerSettings};
+use crate::config::{ConfigError, DirectiveError, DirectorySettings, Hosts, ProcessSettings, ServerSettings};
 
 /// Where a directive may stand.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -88,6 +89,8 @@ impl Arguments {
 pub enum Setter {
     /// Sets a field of the one block of all processes.
     Process(fn(&mut ProcessSettings, Words<'_>) -> Outcome),
+    /// Sets a field of the one block of all processes, and what it sets belongs to the server it stands in.
+    Hosted(fn(&mut ProcessSettings, &dyn Hosts, Words<'_>) -> Outcome),
     /// Sets a field of its server's block.
     Server(fn(&mut ServerSettings, Words<'_>) -> Outcome),
     /// Sets a field of its directory's block.
@@ -101,6 +104,8 @@ pub enum Setter {
 pub enum Block<'a> {
     /// For [`Setter::Process`].
     Process(&'a mut ProcessSettings),
+    /// For [`Setter::Hosted`].
+    Hosted(&'a mut ProcessSettings, &'a dyn Hosts),
     /// For [`Setter::Server`].
     Server(&'a mut ServerSettings),
     /// For [`Setter::Directory`].
@@ -142,6 +147,7 @@ impl Directive {
     pub fn set(&self, block: Block<'_>, words: Words<'_>) -> Result<(), DirectiveError> {
         let outcome = self.arguments.check(words, self.help).and_then(|()| match (self.setter, block) {
             (Setter::Process(set), Block::Process(settings)) => set(settings, words),
+            (Setter::Hosted(set), Block::Hosted(settings, hosts)) => set(settings, hosts, words),
             (Setter::Server(set), Block::Server(settings)) => set(settings, words),
             (Setter::Directory(set), Block::Directory(settings)) => set(settings, words),
             (Setter::Nothing(look), Block::Nothing) => look(words),
@@ -168,6 +174,7 @@ pub struct Section {
 /// The whole table.
 pub const SECTIONS: &[Section] = &[
     Section { title: "From URL to application", directives: mapping::DIRECTIVES },
+    Section { title: "Processes", directives: daemon::DIRECTIVES },
     Section { title: "Requests", directives: requests::DIRECTIVES },
     Section { title: "Python", directives: interpreters::DIRECTIVES },
     Section { title: "Not supported yet", directives: later::DIRECTIVES },

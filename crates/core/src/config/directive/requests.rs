@@ -78,9 +78,9 @@ pub(super) const DIRECTIVES: &[Directive] = &[
         context: Context::FileInfo,
         arguments: Arguments::one("On|Off"),
         default: "Off",
-        help: "Whether ErrorDocument replaces the application's error replies; for daemon process groups only",
-        setter: Setter::Nothing(value::unused_flag),
-        notice: Some(DAEMONS_ONLY),
+        help: "Whether ErrorDocument replaces the application's error replies; of daemon process groups only",
+        setter: Setter::Directory(|settings, words| value::flag(&mut settings.error_override, words)),
+        notice: None,
     },
     Directive {
         name: "WSGIIgnoreActivity",

@@ -3,7 +3,21 @@
 use std::collections::BTreeSet;
 
 use super::*;
-use crate::config::{ImportScript, MapHeadToGet, ScriptAlias};
+use crate::config::{Host, ImportScript, MapHeadToGet, Preload, ScriptAlias};
+
+/// There are no virtual hosts.
+#[derive(Debug)]
+struct MainServer;
+
+impl Hosts for MainServer {
+    fn current(&self) -> Host {
+        Host::Main
+    }
+
+    fn name(&self, _: Host) -> Option<&[u8]> {
+        None
+    }
+}
 
 /// One block of each kind.
 #[derive(Default)]
@@ -19,6 +33,7 @@ impl Blocks {
         let directive = all().find(|row| row.name == name).unwrap_or_else(|| panic!("{name} is unknown"));
         let block = match directive.setter {
             Setter::Process(_) => Block::Process(&mut self.process),
+            Setter::Hosted(_) => Block::Hosted(&mut self.process, &MainServer),
             Setter::Server(_) => Block::Server(&mut self.server),
             Setter::Directory(_) => Block::Directory(&mut self.directory),
             Setter::Nothing(_) => Block::Nothing,
@@ -39,9 +54,7 @@ fn set(line: &str) -> Blocks {
 
 /// Lines that are accepted, whatever they do.
 const ACCEPTED: &[&str] = &[
-    "WSGIErrorOverride On",
     "WSGIIgnoreActivity off",
-    "WSGISocketPrefix /run/wsgi",
     "WSGISocketRotation Off",
     "WSGIAcceptMutex posixsem",
     "WSGIAcceptMutex Default",
@@ -64,15 +77,13 @@ const ACCEPTED: &[&str] = &[
 ];
 
 const OFF_ON: &str = "must be one of: Off | On; 'maybe' is not accepted";
-const DAEMONS: &str = "is not supported yet: this release runs applications in httpd's own processes (embedded mode); use \
-                       %{GLOBAL} as process group, or leave the setting out";
+const NOT_CONFIGURED: &str = "'process-group=blog' is not accepted; WSGI process group not yet configured. Put its \
+                              WSGIDaemonProcess before this line";
 
 /// Lines that are refused, and the end of what is said after the directive's name.
 const REFUSED: &[(&str, &str)] = &[
     ("WSGIScriptAlias /x", "requires at least two arguments, Map location to target WSGI script file"),
     ("WSGIScriptAlias x /x.wsgi", "'x' is not accepted; a URL path, which begins with '/'"),
-    ("WSGIScriptAlias /x /x.wsgi process-group=blog", DAEMONS),
-    ("WSGIScriptAlias /x /x.wsgi process-group=%{ENV:GROUP}", DAEMONS),
     ("WSGIScriptAlias /x /x.wsgi process-group=", "Invalid name for WSGI process group."),
     ("WSGIScriptAlias /x /x.wsgi application-group=", "Invalid name for WSGI application group."),
     ("WSGIScriptAlias /x /x.wsgi callable-object=", "Invalid name for WSGI callable object."),
@@ -93,7 +104,6 @@ const REFUSED: &[(&str, &str)] = &[
         "WSGIScriptAliasMatch /x",
         "requires at least two arguments, Map location pattern to target WSGI script file",
     ),
-    ("WSGIScriptAliasMatch /x /x.wsgi process-group=blog", DAEMONS),
     ("WSGIHandlerScript", "Name for handler script not supplied."),
     ("WSGIHandlerScript md", "Location of handler script not supplied."),
     (
@@ -104,13 +114,16 @@ const REFUSED: &[(&str, &str)] = &[
     ("WSGIImportScript", "Location of import script not supplied."),
     ("WSGIImportScript /x application-group=x", "Name of WSGI process group required."),
     ("WSGIImportScript /x process-group=%{GLOBAL}", "Name of WSGI application group required."),
-    ("WSGIImportScript /x process-group=blog application-group=x", DAEMONS),
+    ("WSGIImportScript /x process-group=blog application-group=x", NOT_CONFIGURED),
+    ("WSGIImportScript /x process-group= application-group=x", "Invalid name for WSGI process group."),
     (
         "WSGIImportScript /x user=x",
         "Invalid option to WSGI import script definition. One of process-group=, application-group=",
     ),
-    ("WSGIProcessGroup blog", DAEMONS),
-    ("WSGIProcessGroup %{SERVER}", DAEMONS),
+    (
+        "WSGIProcessGroup",
+        "takes one argument, Name of the process group that runs the application; %{GLOBAL} is httpd's own processes",
+    ),
     (
         "WSGIApplicationGroup",
         "takes one argument, Name of the interpreter that runs the application; \
@@ -162,7 +175,11 @@ const REFUSED: &[(&str, &str)] = &[
     ("WSGIRestrictStdout maybe", OFF_ON),
     ("WSGIRestrictSignal maybe", OFF_ON),
     ("WSGIDestroyInterpreter maybe", OFF_ON),
-    ("WSGIDaemonProcess blog threads=3", DAEMONS),
+    ("WSGIDaemonProcess", "Name of WSGI daemon process not supplied."),
+    (
+        "WSGIDaemonProcess blog threads=x",
+        "'threads=x' is not accepted; Invalid thread count for WSGI daemon process. Accepted: a whole number from 0 to 512",
+    ),
     ("WSGISocketPrefix ", "'' is not accepted; a path, not an empty text"),
     ("WSGISocketRotation maybe", OFF_ON),
     (
@@ -241,6 +258,14 @@ const SETTERS: &[(&str, Holds)] = &[
     ("WSGIProcessGroup %{GLOBAL}", |set| {
         set.directory.process_group.as_ref().is_some_and(|group| group.fixed() == Some(b""))
     }),
+    ("WSGIProcessGroup %{ENV:GROUP}", |set| {
+        set.directory.process_group.as_ref().is_some_and(|group| group.text() == b"%{ENV:GROUP}")
+    }),
+    ("WSGIDaemonProcess blog threads=3", |set| {
+        set.process.daemon_group(b"blog").is_some_and(|group| group.threads == 3 && group.host == Host::Main)
+    }),
+    ("WSGISocketPrefix run/wsgi", |set| set.process.socket_prefix.as_deref() == Some(b"run/wsgi")),
+    ("WSGIErrorOverride On", |set| set.directory.error_override == Some(true)),
     ("WSGIApplicationGroup blog", |set| {
         set.directory.application_group.as_ref().is_some_and(|group| group.text() == b"blog")
     }),
@@ -268,13 +293,15 @@ const SETTERS: &[(&str, Holds)] = &[
         let alias: &ScriptAlias = &set.server.script_aliases[0];
         alias.options.pass_authorization == Some(true) && alias.map(c"/x/y").is_some()
     }),
-    ("WSGIScriptAliasMatch ^/x /x.wsgi process-group=%{GLOBAL} application-group=a", |set| {
-        set.server.script_aliases[0].preload() == Some((b"/x.wsgi", b"a"))
+    ("WSGIScriptAliasMatch ^/x /x.wsgi process-group=blog application-group=a", |set| {
+        let preload = Preload { script: b"/x.wsgi", process_group: b"blog", application_group: b"a" };
+        set.server.script_aliases[0].preload() == Some(preload)
     }),
     ("WSGIImportScript /x.py process-group=%{GLOBAL} application-group=%{GLOBAL}", |set| {
         set.process.imports
             == [ImportScript {
                 script: b"/x.py"[..].into(),
+                process_group: [].into(),
                 application_group: [].into(),
                 needs_python: true,
             }]
@@ -426,4 +453,55 @@ fn a_refused_directive_changes_nothing() {
     assert_eq!(blocks.process, ProcessSettings::default());
     assert_eq!(blocks.directory, DirectorySettings::default());
     assert!(blocks.server.script_aliases.is_empty());
+}
+
+#[test]
+fn a_group_is_named_once_and_loads_in_order() {
+    let mut blocks = Blocks::default();
+    blocks.set("WSGIDaemonProcess", &["blog"]).unwrap();
+    let message = blocks.set("WSGIDaemonProcess", &["blog"]).unwrap_err();
+    assert!(message.contains("Name duplicates previous WSGI daemon definition."), "{message}");
+    for script in ["/a.py", "/b.py"] {
+        blocks
+            .set("WSGIImportScript", &[script, "process-group=blog", "application-group=%{GLOBAL}"])
+            .unwrap();
+    }
+    let scripts: Vec<_> = blocks.process.imports_of(b"blog").map(|import| &*import.script).collect();
+    assert_eq!(scripts, [&b"/a.py"[..], b"/b.py"]);
+    assert_eq!(blocks.process.imports_of(b"").count(), 0);
+}
+
+/// Two virtual hosts; the first has a name.
+#[derive(Debug)]
+struct Twins(usize, Option<&'static str>);
+
+impl Hosts for Twins {
+    fn current(&self) -> Host {
+        Host::Virtual(self.0)
+    }
+
+    fn name(&self, host: Host) -> Option<&[u8]> {
+        if host == Host::Virtual(0) { Some(b"shop.example") } else { self.1.map(str::as_bytes) }
+    }
+}
+
+#[test]
+fn a_group_of_a_virtual_host_loads_what_its_own_hosts_say() {
+    let mut process = ProcessSettings::default();
+    let row = |name| all().find(|row| row.name == name).unwrap();
+    row("WSGIDaemonProcess").set(Block::Hosted(&mut process, &Twins(0, None)), &[b"blog"]).unwrap();
+    let mut import = |hosts: Twins| {
+        let words: [&[u8]; 3] = [b"/x.py", b"process-group=blog", b"application-group=a"];
+        let outcome = row("WSGIImportScript").set(Block::Hosted(&mut process, &hosts), &words);
+        outcome.map_err(|error| error.to_string())
+    };
+    assert_eq!(import(Twins(0, None)), Ok(()));
+    assert_eq!(import(Twins(1, Some("shop.example"))), Ok(()));
+    let message = import(Twins(1, Some("other.example"))).unwrap_err();
+    assert!(
+        message.contains("'process-group=blog' is not accepted; WSGI process group not accessible."),
+        "{message}"
+    );
+    assert!(import(Twins(1, None)).unwrap_err().contains("WSGI process group not matchable."));
+    assert_eq!(process.imports.len(), 2);
 }

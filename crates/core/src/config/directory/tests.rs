@@ -31,6 +31,7 @@ fn full() -> DirectorySettings {
         callable_object: Some(CallableName::new(b"outer")),
         pass_authorization: Some(true),
         script_reloading: Some(false),
+        error_override: Some(true),
         chunked_request: Some(true),
         map_head_to_get: Some(MapHeadToGet::Off),
         enable_sendfile: Some(true),
@@ -51,6 +52,7 @@ fn other() -> DirectorySettings {
         callable_object: Some(CallableName::new(b"inner")),
         pass_authorization: Some(false),
         script_reloading: Some(true),
+        error_override: Some(false),
         chunked_request: Some(false),
         map_head_to_get: Some(MapHeadToGet::On),
         enable_sendfile: Some(false),
@@ -106,6 +108,7 @@ fn defaults() {
     assert_eq!(resolved.callable_object, Callable::DEFAULT);
     assert!(!resolved.pass_authorization);
     assert!(resolved.script_reloading);
+    assert!(!resolved.error_override);
     assert!(!resolved.chunked_request);
     assert_eq!(resolved.map_head_to_get, MapHeadToGet::Auto);
     assert!(!resolved.enable_sendfile);
@@ -122,6 +125,7 @@ fn settings_reach_the_request() {
     assert_eq!(resolved.application_group, name("outer").unwrap().as_expression());
     assert_eq!(resolved.callable_object, Callable::Literal(b"outer"));
     assert!(resolved.pass_authorization && resolved.chunked_request && resolved.enable_sendfile);
+    assert!(resolved.error_override);
     assert!(!resolved.script_reloading);
     assert_eq!(resolved.map_head_to_get, MapHeadToGet::Off);
     let trust = resolved.trust.unwrap();

@@ -1,0 +1,344 @@
+//! One request on one connection: sent, and its reply and its body moved on until the reply is over.
+
+use std::io::{self, ErrorKind};
+use std::time::Duration;
+
+use oxwsgi_core::daemon::board::{Board, State};
+use oxwsgi_core::exchange::{FlowError, Outcome, RetryReason};
+use oxwsgi_core::request::RequestView;
+use oxwsgi_core::wire::{HEADER, LONGEST_REQUEST, encode_request};
+
+use crate::body::{Body, Pause};
+use crate::connection::Connection;
+use crate::ending::Ending;
+use crate::exchange::ServerExchange;
+use crate::problem::Problem;
+use crate::reply::{Fault, Reply, Stage, Step};
+use crate::settings::ClientSettings;
+use crate::socket::{Awaited, Wait, wait};
+
+/// The longest that nobody looks whether the process is still there: children that it has left behind may hold the
+/// connection open.
+pub const LOOK: Duration = Duration::from_secs(1);
+
+/// Between two looks for more of a body that nothing announces, at first and at most.
+const FIRST_PAUSE: Duration = Duration::from_millis(1);
+const LAST_PAUSE: Duration = Duration::from_millis(32);
+
+/// How often a body may be announced without coming before it is looked for as if nothing announced it.
+const MOST_FALSE_ALARMS: u32 = 2;
+
+/// What came of it.
+#[derive(Debug)]
+pub enum Answer {
+    /// The request has its answer, and the connection can take another one when it is there.
+    Over(Outcome, Option<Connection>),
+    /// The application was not called.
+    Again(Again),
+    /// The request has no answer, or not all of it; the outcome for the server.
+    Failed(Problem, Outcome),
+}
+
+/// Why a request may go to another process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Again {
+    /// The worker says so.
+    GivenBack(RetryReason),
+    /// The worker has closed the connection before it took the request.
+    NotTaken,
+}
+
+/// A request on its way over a connection.
+#[derive(Debug)]
+pub struct Attempt<'a> {
+    settings: &'a ClientSettings,
+    board: Option<&'a Board>,
+    connection: Connection,
+    /// The ticket taken for it is the worker's to give back once it has seen the request.
+    has_ticket: bool,
+    reply: Reply,
+    /// How long nothing has come that brings the reply forward.
+    quiet: Duration,
+}
+
+impl<'a> Attempt<'a> {
+    /// An attempt on `connection`; `has_ticket` when it was taken for one, which a new connection is not.
+    pub fn new(
+        settings: &'a ClientSettings,
+        board: Option<&'a Board>,
+        mut connection: Connection,
+        has_ticket: bool,
+    ) -> Self {
+        connection.sequence += 1;
+        let reply = Reply::new(connection.hello, settings.header_buffer_size);
+        Self { settings, board, connection, has_ticket, reply, quiet: Duration::ZERO }
+    }
+
+    /// Sends the request and moves its reply on, to the end of it.
+    pub fn run<E: ServerExchange>(
+        mut self,
+        view: &RequestView<'_>,
+        exchange: &mut E,
+        body: &mut Body<'_>,
+        frame: &mut Vec<u8>,
+        input: &mut Vec<u8>,
+    ) -> Answer {
+        self.reply.is_head_request = view.head;
+        self.reply.may_ask = !body.is_inline();
+        frame.clear();
+        encode_request(frame, view, self.connection.sequence, body.inline());
+        if frame.len() > HEADER + LONGEST_REQUEST {
+            self.return_unused_ticket();
+            return self.failed(Problem::LongRequest(frame.len()));
+        }
+        match self.send(frame) {
+            Ok(()) => self.receive(exchange, body, input),
+            Err(answer) => answer,
+        }
+    }
+
+    fn send(&mut self, frame: &[u8]) -> Result<(), Answer> {
+        let mut sent = 0;
+        while sent < frame.len() {
+            match self.connection.socket.send(&frame[sent..]) {
+                Ok(count) => {
+                    sent += count;
+                    self.quiet = Duration::ZERO;
+                }
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                    let awaited =
+                        Awaited { worker: &self.connection.socket, reply: false, room: true, body: None };
+                    let _ = wait(awaited, self.look());
+                    self.quiet += self.look();
+                    if self.has_timed_out() {
+                        return Err(self.timed_out());
+                    }
+                    if self.has_ended() {
+                        return Err(Answer::Again(Again::NotTaken));
+                    }
+                }
+                // Nobody calls an application for a part of a request.
+                Err(_) => {
+                    if sent == 0 {
+                        self.return_unused_ticket();
+                    } else {
+                        self.return_ticket();
+                    }
+                    return Err(Answer::Again(Again::NotTaken));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn receive<E: ServerExchange>(
+        mut self,
+        exchange: &mut E,
+        body: &mut Body<'_>,
+        input: &mut Vec<u8>,
+    ) -> Answer {
+        let mut filled = 0;
+        let mut flow = Flow { pause: FIRST_PAUSE, false_alarms: 0 };
+        let mut has_ended = false;
+        loop {
+            let mut wait = Wait::Bounded;
+            if has_ended {
+                // What it sent before its end is still there.
+                wait = Wait::Never;
+            } else if self.reply.asked && body.is_pending() {
+                match self.move_body(exchange, body, &mut flow) {
+                    Ok(Some(now)) => wait = now,
+                    Ok(None) if self.has_timed_out() => return self.timed_out(),
+                    Ok(None) => {
+                        has_ended = self.has_ended();
+                        continue;
+                    }
+                    Err(error) => return self.unreadable(error),
+                }
+            }
+            let received = match self.connection.socket.receive(&mut input[filled..], wait) {
+                Ok(received) => received,
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                    if has_ended {
+                        return self.broken();
+                    }
+                    if wait == Wait::Bounded {
+                        self.quiet += self.look();
+                        if self.has_timed_out() {
+                            return self.timed_out();
+                        }
+                    }
+                    has_ended = self.has_ended();
+                    continue;
+                }
+                Err(error) if error.kind() == ErrorKind::ConnectionReset => return self.broken(),
+                Err(error) => return self.unreadable(error),
+            };
+            if received.count == 0 {
+                return self.broken();
+            }
+            filled += received.count;
+            let before = self.reply.progress();
+            let step = self
+                .reply
+                .add_descriptor(received.descriptor, received.excess)
+                .and_then(|()| self.reply.take(&input[..filled], exchange));
+            self.connection.hello = self.reply.hello;
+            if self.reply.progress() != before {
+                self.quiet = Duration::ZERO;
+            }
+            match step {
+                Ok(Step::More { taken, needed }) => {
+                    input.copy_within(taken..filled, 0);
+                    filled -= taken;
+                    if needed > input.len() {
+                        input.resize(needed, 0);
+                    }
+                }
+                Ok(Step::End(outcome)) => return self.over(outcome, body),
+                Ok(Step::EndAndMore(outcome)) => return Answer::Over(outcome, None),
+                Ok(Step::Retry(reason)) => return Answer::Again(Again::GivenBack(reason)),
+                Err(Fault::Problem(problem)) => return self.failed(problem),
+                Err(Fault::Flow(FlowError::ClientGone)) => return Answer::Over(Outcome::ClientGone, None),
+                Err(Fault::Flow(FlowError::Failed)) => {
+                    return Answer::Failed(Problem::Write(exchange.error_text()), Outcome::Broken);
+                }
+            }
+        }
+    }
+
+    /// Moves the body on and waits until either direction can go on; how the worker is to be read then, or none when there is
+    /// nothing to be read.
+    fn move_body<E: ServerExchange>(
+        &mut self,
+        exchange: &mut E,
+        body: &mut Body<'_>,
+        flow: &mut Flow,
+    ) -> io::Result<Option<Wait>> {
+        let before = body.flowed();
+        let pause = body.pump(&self.connection.socket, exchange);
+        if body.flowed() != before {
+            *flow = Flow { pause: FIRST_PAUSE, false_alarms: 0 };
+        }
+        let socket = &self.connection.socket;
+        let (ready, limit) = match pause {
+            Pause::Done => return Ok(Some(Wait::Bounded)),
+            Pause::Room => {
+                let limit = self.look();
+                (wait(Awaited { worker: socket, reply: true, room: true, body: None }, limit)?, limit)
+            }
+            Pause::More => {
+                // It is the client who takes its time.
+                self.quiet = Duration::ZERO;
+                let descriptor = exchange.body_descriptor().filter(|_| flow.false_alarms < MOST_FALSE_ALARMS);
+                let limit = if descriptor.is_some() { LOOK } else { flow.next_pause() };
+                let ready =
+                    wait(Awaited { worker: socket, reply: true, room: false, body: descriptor }, limit)?;
+                flow.false_alarms += u32::from(ready.body);
+                (ready, Duration::ZERO)
+            }
+        };
+        if ready.reply {
+            return Ok(Some(Wait::Never));
+        }
+        if !ready.room {
+            self.quiet += limit;
+        }
+        Ok(None)
+    }
+
+    /// The reply is over; whether the connection can be used again shows here.
+    fn over(self, outcome: Outcome, body: &Body<'_>) -> Answer {
+        // A worker that means to close a connection closes it, whatever is thought of it here.
+        let is_reusable =
+            self.board.is_some() && body.is_settled(self.reply.asked) && outcome != Outcome::ClientGone;
+        Answer::Over(outcome, is_reusable.then_some(self.connection))
+    }
+
+    /// The worker has closed the connection, or has ended.
+    fn broken(self) -> Answer {
+        match self.reply.stage {
+            Stage::Complete => Answer::Over(Outcome::Sent, None),
+            Stage::Silent if !self.reply.asked && !self.connection.was_accepted(self.board) => {
+                self.return_ticket();
+                Answer::Again(Again::NotTaken)
+            }
+            Stage::Silent => {
+                let ending = Ending::find(self.board, self.connection.hello);
+                self.failed(Problem::GoneBeforeHead(ending))
+            }
+            Stage::Head => {
+                let ending = Ending::find(self.board, self.connection.hello);
+                self.failed(Problem::GoneAfterHead(ending))
+            }
+        }
+    }
+
+    fn unreadable(&self, error: io::Error) -> Answer {
+        self.failed(Problem::Read(self.reply.pid(), error))
+    }
+
+    fn timed_out(&self) -> Answer {
+        let limit = self.settings.socket_timeout.unwrap_or_default();
+        match self.reply.stage {
+            Stage::Silent => self.failed(Problem::NoHead(self.reply.pid(), limit)),
+            Stage::Head => self.failed(Problem::NoMore(self.reply.pid(), limit)),
+            // The client has the whole of it.
+            Stage::Complete => Answer::Over(Outcome::Sent, None),
+        }
+    }
+
+    fn failed(&self, problem: Problem) -> Answer {
+        let outcome =
+            if self.reply.is_under_way() { Outcome::Broken } else { Outcome::Refused(problem.status()) };
+        Answer::Failed(problem, outcome)
+    }
+
+    /// How long to wait before the next look at the clock and at the process.
+    fn look(&self) -> Duration {
+        self.settings.socket_timeout.map_or(LOOK, |limit| limit.min(LOOK))
+    }
+
+    fn has_timed_out(&self) -> bool {
+        self.settings.socket_timeout.is_some_and(|limit| self.quiet >= limit)
+    }
+
+    /// Whether the process is seen to have ended.
+    fn has_ended(&self) -> bool {
+        self.board.zip(self.connection.hello).is_some_and(|(board, hello)| Ending::has_come(board, hello))
+    }
+
+    /// Gives back the ticket of a request that the worker has got nothing of.
+    fn return_unused_ticket(&self) {
+        if !self.has_ticket {
+            return;
+        }
+        let process = self.board.and_then(|board| self.connection.process(board));
+        if let Some(process) = process.filter(|process| process.state() == State::Ready) {
+            process.give_ticket();
+        }
+    }
+
+    /// Gives back the ticket of a request that the worker may have got, if it has not.
+    fn return_ticket(&self) {
+        if let Some(board) = self.board.filter(|_| self.has_ticket) {
+            self.connection.return_ticket(board);
+        }
+    }
+}
+
+/// How a body that nothing announces is looked for.
+#[derive(Debug)]
+struct Flow {
+    pause: Duration,
+    /// How often it was announced since more of it came.
+    false_alarms: u32,
+}
+
+impl Flow {
+    fn next_pause(&mut self) -> Duration {
+        let pause = self.pause;
+        self.pause = (pause * 2).min(LAST_PAUSE);
+        pause
+    }
+}

@@ -1,0 +1,208 @@
+//! The client of one daemon group: gives each request to a process that has a thread for it, and to another one as long
+//! as no application was called for it. Called by the server on the threads of requests, by many at once.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use oxwsgi_core::daemon::board::Board;
+use oxwsgi_core::exchange::{Outcome, RetryReason};
+use oxwsgi_core::report::Level;
+use oxwsgi_core::request::{RequestView, Variable};
+use rustix::net::SocketAddrUnix;
+
+use crate::attempt::{Again, Answer, Attempt, LOOK};
+use crate::body::Body;
+use crate::buffers::Buffers;
+use crate::connection::Connection;
+use crate::exchange::ServerExchange;
+use crate::ownership;
+use crate::pool::Pool;
+use crate::problem::Problem;
+use crate::settings::ClientSettings;
+use crate::socket::{ConnectError, Socket};
+
+/// Between two attempts to reach a group that nobody is there for.
+const PAUSE: Duration = Duration::from_millis(125);
+
+/// One for each group and process of the server.
+#[derive(Debug)]
+pub struct GroupClient {
+    settings: ClientSettings,
+    address: Result<SocketAddrUnix, rustix::io::Errno>,
+    board: Option<Board>,
+    pool: Arc<Pool>,
+}
+
+impl GroupClient {
+    /// The client of a group. Without its board no connection is used twice, and no request is sent twice once a process
+    /// has taken the connection.
+    pub fn new(settings: ClientSettings, board: Option<Board>) -> Self {
+        let address = SocketAddrUnix::new(&settings.socket);
+        Self { settings, address, board, pool: Pool::new() }
+    }
+
+    /// Serves a request on the calling thread, start to finish. What it answers is never [`Outcome::Retry`]; a failure
+    /// has been logged on the request.
+    pub fn serve<E: ServerExchange>(&self, view: &RequestView<'_>, exchange: &mut E) -> Outcome {
+        if let Some(owner) = self.settings.script_owner
+            && let Err(offence) = ownership::check(owner, &view.target.script)
+        {
+            return self.refuse(&Problem::Owner(offence), view, exchange);
+        }
+        if let Some(limit) = self.settings.response_socket_timeout {
+            exchange.set_send_timeout(limit);
+        }
+        let _visit = self.pool.visit();
+        let mut buffers = Buffers::take();
+        let outcome = self.serve_with(view, exchange, &mut buffers);
+        buffers.put_back();
+        outcome
+    }
+
+    fn serve_with<E: ServerExchange>(
+        &self,
+        view: &RequestView<'_>,
+        exchange: &mut E,
+        buffers: &mut Buffers,
+    ) -> Outcome {
+        let Buffers { request, ahead, piece, input } = buffers;
+        // No thread is kept waiting for a slow client: tickets are taken after this.
+        let mut body = Body::new(view, exchange, ahead, piece);
+        let view = &RequestView { queue_start: now(), ..*view };
+        let mut retries = Retries::default();
+        loop {
+            let (connection, has_ticket) = match self.connect(&retries) {
+                Ok(connection) => connection,
+                Err(problem) => return self.refuse(&problem, view, exchange),
+            };
+            let attempt = Attempt::new(&self.settings, self.board.as_ref(), connection, has_ticket);
+            let again = match attempt.run(view, exchange, &mut body, request, input) {
+                Answer::Over(outcome, connection) => {
+                    if let Some(connection) = connection {
+                        self.pool.put(connection);
+                    }
+                    return outcome;
+                }
+                Answer::Failed(problem, outcome) => {
+                    self.log(&problem, view, exchange);
+                    return outcome;
+                }
+                Answer::Again(again) => again,
+            };
+            if let Err(problem) = retries.count(again, &self.settings) {
+                return self.refuse(&problem, view, exchange);
+            }
+        }
+    }
+
+    /// A connection, and whether a ticket was taken for it.
+    fn connect(&self, retries: &Retries) -> Result<(Connection, bool), Problem> {
+        // After a disappointment the queue is the safer way.
+        if retries.is_none()
+            && let Some(connection) = self.board.as_ref().and_then(|board| self.pool.take(board))
+        {
+            return Ok((connection, true));
+        }
+        let path = || self.settings.socket.display().to_string();
+        let unconnected =
+            |error| Problem::Connect { path: path(), uid: rustix::process::geteuid().as_raw(), error };
+        let address = self.address.as_ref().map_err(|error| unconnected((*error).into()))?;
+        let bound = self.settings.socket_timeout.map_or(LOOK, |limit| limit.min(LOOK));
+        let mut since = None;
+        loop {
+            match Socket::connect(address, bound) {
+                Ok(socket) => return Ok((Connection::new(socket), false)),
+                Err(ConnectError::Socket(error)) => return Err(Problem::Socket(error)),
+                Err(ConnectError::QueueFull) => return Err(Problem::QueueFull(self.settings.backlog)),
+                Err(ConnectError::Other(error)) => return Err(unconnected(error)),
+                Err(ConnectError::Refused) => {
+                    let limit = self.settings.connect_timeout;
+                    let rest = limit.saturating_sub(since.get_or_insert_with(Instant::now).elapsed());
+                    if rest.is_zero() {
+                        return Err(Problem::Unreachable { limit, path: path() });
+                    }
+                    std::thread::sleep(rest.min(PAUSE));
+                }
+            }
+        }
+    }
+
+    /// Logs why the server has to answer itself, and says with what.
+    fn refuse<E: ServerExchange>(
+        &self,
+        problem: &Problem,
+        view: &RequestView<'_>,
+        exchange: &mut E,
+    ) -> Outcome {
+        self.log(problem, view, exchange);
+        if let Some(delay) = problem.retry_after() {
+            exchange.set_retry_after(delay);
+        }
+        Outcome::Refused(problem.status())
+    }
+
+    fn log<E: ServerExchange>(&self, problem: &Problem, view: &RequestView<'_>, exchange: &mut E) {
+        if exchange.wants(Level::Error) {
+            let text = |variable| String::from_utf8_lossy(view.variables.get(variable).unwrap_or_default());
+            let line = format!(
+                "{}: Daemon process '{}': {problem}: {} {}",
+                problem.number(),
+                String::from_utf8_lossy(&self.settings.name),
+                text(Variable::RequestMethod),
+                text(Variable::RequestUri),
+            );
+            exchange.log(Level::Error, line.as_bytes());
+        }
+    }
+}
+
+/// Attempts that came to nothing.
+#[derive(Debug, Default)]
+struct Retries {
+    given_back: u32,
+    not_taken: u32,
+    since: Option<Instant>,
+}
+
+impl Retries {
+    const fn is_none(&self) -> bool {
+        self.given_back == 0 && self.not_taken == 0
+    }
+
+    /// Counts one more, and pauses when there have been many; a problem when there have been too many.
+    fn count(&mut self, again: Again, settings: &ClientSettings) -> Result<(), Problem> {
+        let elapsed = self.since.get_or_insert_with(Instant::now).elapsed();
+        let most = settings.processes.saturating_mul(2).saturating_add(1);
+        match again {
+            Again::GivenBack(RetryReason::TooOld) => return Err(Problem::TooOld),
+            Again::GivenBack(reason) => {
+                self.given_back += 1;
+                // All of its processes may have to be replaced, and be found out one by one.
+                let too_many = match reason {
+                    RetryReason::Reload => self.given_back >= most,
+                    _ => self.given_back >= most && elapsed >= settings.connect_timeout,
+                };
+                if too_many {
+                    return Err(Problem::GivenBack(self.given_back));
+                }
+            }
+            Again::NotTaken => {
+                self.not_taken += 1;
+                if self.not_taken >= most && elapsed >= settings.connect_timeout {
+                    return Err(Problem::NotTaken(self.not_taken));
+                }
+            }
+        }
+        if self.given_back + self.not_taken > most {
+            // They are being replaced; that takes its time.
+            std::thread::sleep(PAUSE);
+        }
+        Ok(())
+    }
+}
+
+/// In microseconds since the epoch.
+fn now() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_micros()).unwrap_or(i64::MAX)
+}

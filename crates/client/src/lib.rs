@@ -1,0 +1,29 @@
+//! A server's way to the processes of a daemon group: takes a request where the runtime would take it in embedded mode,
+//! and drives the same exchange. Blocking, on the request's own thread; knows no particular server and no Python.
+//!
+//! Modules, each importing only those before it: [`settings`] of a group; [`exchange`] what is needed of a server;
+//! [`ownership`] whose scripts a group runs; [`socket`] and [`buffers`]; [`connection`] and [`pool`] which connection to
+//! use; [`ending`] and [`problem`] what went wrong; [`body`] and [`reply`] the two directions; [`attempt`] one request
+//! on one connection; [`client`] the request until it is answered.
+
+#![forbid(unsafe_code)]
+
+mod attempt;
+mod body;
+mod buffers;
+mod client;
+mod connection;
+mod ending;
+mod exchange;
+mod ownership;
+mod pool;
+mod problem;
+mod reply;
+mod settings;
+mod socket;
+#[cfg(test)]
+mod tests;
+
+pub use client::GroupClient;
+pub use exchange::ServerExchange;
+pub use settings::ClientSettings;

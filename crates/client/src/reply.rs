@@ -1,0 +1,404 @@
+//! A reply on its way from the worker's frames to the server's exchange. Everything that comes is a claim: that the frames
+//! are in a sensible order, that the body is as long as its head says, and that a descriptor is a file, is checked here.
+
+use std::os::fd::{AsRawFd, OwnedFd};
+
+use oxwsgi_core::borrowed::Bytes;
+use oxwsgi_core::exchange::{FlowError, Head, Outcome, RetryReason, Send};
+use oxwsgi_core::os::file::regular_size;
+use oxwsgi_core::report::Level;
+use oxwsgi_core::wire::{Hello, ReplyFrame};
+
+use crate::exchange::ServerExchange;
+use crate::problem::Problem;
+
+/// How far a reply has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Stage {
+    /// No head yet.
+    Silent,
+    /// The head is the server's.
+    Head,
+    /// So is the end.
+    Complete,
+}
+
+/// The reply to one request on one connection.
+#[derive(Debug)]
+pub struct Reply {
+    /// Who has taken the connection.
+    pub hello: Option<Hello>,
+    /// There will be no body, whatever its length is said to be.
+    pub is_head_request: bool,
+    /// The worker does not have all of the request's body.
+    pub may_ask: bool,
+    /// It has asked for it.
+    pub asked: bool,
+    /// How far it has come.
+    pub stage: Stage,
+    /// The body's length, when its head says so and it must be kept to.
+    declared: Option<u64>,
+    /// Bytes of the body so far.
+    counted: u64,
+    /// What is still to come of a `DATA`, and what is to be done then.
+    data: Option<(usize, Send)>,
+    /// A part of the body is on its way to the client, or at least the head.
+    is_under_way: bool,
+    /// A descriptor whose frame has not come yet.
+    descriptor: Option<OwnedFd>,
+    /// The longest line of the head.
+    longest_line: usize,
+}
+
+/// How the frames of a connection go on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// There must be more: as many bytes are done with, and the frame that starts there needs as many.
+    More {
+        /// Bytes done with.
+        taken: usize,
+        /// Bytes needed from there.
+        needed: usize,
+    },
+    /// The reply is over, with nothing behind it.
+    End(Outcome),
+    /// The reply is over, and the worker has sent more than that.
+    EndAndMore(Outcome),
+    /// The request is given back.
+    Retry(RetryReason),
+}
+
+/// Why the reply cannot go on.
+#[derive(Debug)]
+pub enum Fault {
+    /// The worker's, or the configuration's.
+    Problem(Problem),
+    /// The server's, or its client's.
+    Flow(FlowError),
+}
+
+impl From<FlowError> for Fault {
+    fn from(error: FlowError) -> Self {
+        Self::Flow(error)
+    }
+}
+
+impl Reply {
+    /// A reply of which nothing has come. `hello` is known where the connection was used before.
+    pub const fn new(hello: Option<Hello>, longest_line: usize) -> Self {
+        Self {
+            hello,
+            is_head_request: false,
+            may_ask: false,
+            asked: false,
+            stage: Stage::Silent,
+            declared: None,
+            counted: 0,
+            data: None,
+            is_under_way: false,
+            descriptor: None,
+            longest_line,
+        }
+    }
+
+    /// The number of the process.
+    pub fn pid(&self) -> Option<u32> {
+        self.hello.map(|hello| hello.pid)
+    }
+
+    /// Changes whenever the reply has come forward.
+    pub fn progress(&self) -> (bool, bool, Stage, u64, usize) {
+        (self.hello.is_some(), self.asked, self.stage, self.counted, self.data.map_or(0, |(left, _)| left))
+    }
+
+    /// Whether a part of the body is on its way to the client, or at least the head.
+    pub const fn is_under_way(&self) -> bool {
+        self.is_under_way
+    }
+
+    /// Takes what came with the bytes of a read; `excess` says that there was more.
+    pub fn add_descriptor(&mut self, descriptor: Option<OwnedFd>, excess: bool) -> Result<(), Fault> {
+        if descriptor.is_none() && !excess {
+            return Ok(());
+        }
+        if excess || self.descriptor.is_some() {
+            return Err(self.file("more descriptors than one"));
+        }
+        self.descriptor = descriptor;
+        Ok(())
+    }
+
+    /// Hands all frames in `bytes` on; the pieces of the body that are in there together, together.
+    pub fn take<E: ServerExchange>(&mut self, bytes: &[u8], exchange: &mut E) -> Result<Step, Fault> {
+        let mut pieces = Pieces::default();
+        let step = self.take_frames(bytes, &mut pieces, exchange);
+        match step {
+            Ok(Step::End(Outcome::Sent) | Step::EndAndMore(Outcome::Sent))
+                if self.stage != Stage::Complete =>
+            {
+                if self.is_short() {
+                    pieces.flags |= Send::FLUSH;
+                    self.pass(&mut pieces, exchange)?;
+                    return Err(self.order("less of the response's body than Content-Length says"));
+                }
+                // Nothing else follows, so there is nothing to hurry with.
+                pieces.flags = Send::LAST;
+                self.stage = Stage::Complete;
+            }
+            Ok(Step::End(Outcome::Sent) | Step::EndAndMore(Outcome::Sent))
+                if pieces.flags.has(Send::LAST) =>
+            {
+                pieces.flags = Send::LAST;
+            }
+            // As far as it goes; a head alone can still be taken back.
+            Ok(Step::End(_) | Step::EndAndMore(_)) if pieces.count > 0 => pieces.flags |= Send::FLUSH,
+            // Nobody takes anything more.
+            Err(Fault::Flow(_)) => return step,
+            _ => {}
+        }
+        let passed = self.pass(&mut pieces, exchange);
+        let step = step?;
+        passed?;
+        Ok(step)
+    }
+
+    fn take_frames<'b, E: ServerExchange>(
+        &mut self,
+        bytes: &'b [u8],
+        pieces: &mut Pieces<'b>,
+        exchange: &mut E,
+    ) -> Result<Step, Fault> {
+        let mut taken = 0;
+        loop {
+            let rest = &bytes[taken..];
+            if let Some((left, flags)) = self.data {
+                let piece = &rest[..left.min(rest.len())];
+                taken += piece.len();
+                self.add_data(piece, left, flags, pieces, exchange)?;
+                if self.data.is_some() {
+                    return Ok(Step::More { taken, needed: 1 });
+                }
+                continue;
+            }
+            let frame = ReplyFrame::decode(rest)
+                .map_err(|error| Fault::Problem(Problem::Frame(self.pid(), error)))?;
+            let Some((frame, length)) = frame else {
+                return Ok(Step::More { taken, needed: ReplyFrame::needed(rest) });
+            };
+            taken += length;
+            let is_all = taken == bytes.len();
+            let frame_is_hello = matches!(frame, ReplyFrame::Hello(_));
+            if frame_is_hello == self.hello.is_some() {
+                let what = if frame_is_hello { "a second HELLO" } else { "a frame before HELLO" };
+                return Err(self.order(what));
+            }
+            match frame {
+                ReplyFrame::Hello(hello) => self.hello = Some(hello),
+                ReplyFrame::Read => self.ask()?,
+                ReplyFrame::Head(head) => self.send_head(&head.head(), exchange)?,
+                ReplyFrame::Data(length, flags) => self.announce(length, flags)?,
+                ReplyFrame::File(offset, length, flags) => {
+                    self.send_file(offset, length, flags, pieces, exchange)?;
+                }
+                ReplyFrame::Log(level, line) => {
+                    // What is worse than that concerns the whole server, of which no application can speak.
+                    let level = level.max(Level::Critical);
+                    if exchange.wants(level) {
+                        exchange.log(level, line);
+                    }
+                }
+                ReplyFrame::End(outcome) => {
+                    let outcome = self.end(outcome)?;
+                    return Ok(if is_all { Step::End(outcome) } else { Step::EndAndMore(outcome) });
+                }
+                ReplyFrame::Retry(reason) => {
+                    if self.asked || self.stage != Stage::Silent {
+                        return Err(self.order("a RETRY after the application was called"));
+                    }
+                    return Ok(Step::Retry(reason));
+                }
+            }
+        }
+    }
+
+    fn ask(&mut self) -> Result<(), Fault> {
+        if self.asked || !self.may_ask {
+            let what = if self.asked { "a second READ" } else { "a READ for a body that it has" };
+            return Err(self.order(what));
+        }
+        self.asked = true;
+        Ok(())
+    }
+
+    fn send_head<E: ServerExchange>(&mut self, head: &Head<'_>, exchange: &mut E) -> Result<(), Fault> {
+        if self.stage != Stage::Silent {
+            return Err(self.order("a second HEAD"));
+        }
+        let is_long = |length: usize| length > self.longest_line;
+        if is_long(head.status_line.len())
+            || head.headers.iter().any(|field| is_long(field.name.len() + field.value.len() + 2))
+        {
+            return Err(Fault::Problem(Problem::LongLine(self.longest_line)));
+        }
+        let allows_body = !self.is_head_request && !matches!(head.status, 204 | 304);
+        self.declared = u64::try_from(head.content_length).ok().filter(|_| allows_body);
+        self.stage = Stage::Head;
+        Ok(exchange.send_head(head)?)
+    }
+
+    fn announce(&mut self, length: usize, flags: Send) -> Result<(), Fault> {
+        self.count(length as u64)?;
+        self.data = Some((length, flags));
+        Ok(())
+    }
+
+    /// Counts bytes of the body that are announced.
+    fn count(&mut self, length: u64) -> Result<(), Fault> {
+        match self.stage {
+            Stage::Silent => return Err(self.order("a body before its HEAD")),
+            Stage::Complete => return Err(self.order("more of a body that was complete")),
+            Stage::Head => {}
+        }
+        self.counted = self.counted.saturating_add(length);
+        if self.declared.is_some_and(|declared| self.counted > declared) {
+            return Err(self.order("more of the response's body than Content-Length says"));
+        }
+        Ok(())
+    }
+
+    fn add_data<'b, E: ServerExchange>(
+        &mut self,
+        piece: &'b [u8],
+        left: usize,
+        flags: Send,
+        pieces: &mut Pieces<'b>,
+        exchange: &mut E,
+    ) -> Result<(), Fault> {
+        if !piece.is_empty() {
+            if pieces.is_full() {
+                let flags = std::mem::take(&mut pieces.flags);
+                self.pass(pieces, exchange)?;
+                pieces.flags = flags;
+            }
+            pieces.add(piece);
+        }
+        self.data = (piece.len() < left).then(|| (left - piece.len(), flags));
+        if self.data.is_none() {
+            self.finish_part(flags, pieces, exchange)?;
+        }
+        Ok(())
+    }
+
+    /// Does what the flags of a part say, now that all of it is there.
+    fn finish_part<E: ServerExchange>(
+        &mut self,
+        flags: Send,
+        pieces: &mut Pieces<'_>,
+        exchange: &mut E,
+    ) -> Result<(), Fault> {
+        if flags.has(Send::FLUSH) {
+            pieces.flags |= Send::FLUSH;
+        }
+        if flags.has(Send::LAST) {
+            if self.is_short() {
+                pieces.flags |= Send::FLUSH;
+                self.pass(pieces, exchange)?;
+                return Err(self.order("less of the response's body than Content-Length says"));
+            }
+            pieces.flags |= Send::LAST;
+            self.stage = Stage::Complete;
+        }
+        Ok(())
+    }
+
+    /// Sends what has been gathered.
+    fn pass<E: ServerExchange>(
+        &mut self,
+        pieces: &mut Pieces<'_>,
+        exchange: &mut E,
+    ) -> Result<(), FlowError> {
+        let (count, flags) = (std::mem::take(&mut pieces.count), std::mem::take(&mut pieces.flags));
+        if self.stage == Stage::Silent || (count == 0 && flags == Send::MORE) {
+            return Ok(());
+        }
+        self.is_under_way = true;
+        exchange.send(&pieces.blocks[..count], flags)
+    }
+
+    fn is_short(&self) -> bool {
+        self.declared.is_some_and(|declared| self.counted < declared)
+    }
+
+    fn send_file<E: ServerExchange>(
+        &mut self,
+        offset: u64,
+        length: u64,
+        flags: Send,
+        pieces: &mut Pieces<'_>,
+        exchange: &mut E,
+    ) -> Result<(), Fault> {
+        self.count(length)?;
+        let Some(descriptor) = self.descriptor.take() else { return Err(self.file("no descriptor")) };
+        let size = match regular_size(descriptor.as_raw_fd()) {
+            Ok(Some(size)) => size,
+            Ok(None) => return Err(self.file("a descriptor of what is no regular file")),
+            Err(_) => return Err(self.file("a descriptor that cannot be looked at")),
+        };
+        if offset.checked_add(length).is_none_or(|end| end > size) {
+            return Err(self.file("a part of a file that goes beyond its end"));
+        }
+        // What was before it.
+        let before = std::mem::take(&mut pieces.flags);
+        self.pass(pieces, exchange)?;
+        pieces.flags = before;
+        self.finish_part(flags, pieces, exchange)?;
+        let flags = std::mem::take(&mut pieces.flags);
+        if length == 0 {
+            pieces.flags = flags;
+            return Ok(());
+        }
+        self.is_under_way = true;
+        Ok(exchange.send_file(descriptor.as_raw_fd(), offset, length, flags)?)
+    }
+
+    fn end(&self, outcome: Outcome) -> Result<Outcome, Fault> {
+        if self.descriptor.is_some() {
+            return Err(self.file("a descriptor that belongs to nothing"));
+        }
+        Ok(match (outcome, self.stage) {
+            (Outcome::Sent, Stage::Silent) => return Err(self.order("an END without a HEAD")),
+            // The client has the whole of it already.
+            (_, Stage::Complete) => Outcome::Sent,
+            (outcome, _) => outcome,
+        })
+    }
+
+    fn order(&self, what: &'static str) -> Fault {
+        Fault::Problem(Problem::Order(self.pid(), what))
+    }
+
+    fn file(&self, what: &'static str) -> Fault {
+        Fault::Problem(Problem::File(self.pid(), what))
+    }
+}
+
+/// Pieces of the body that came together and go on together.
+#[derive(Debug, Default)]
+struct Pieces<'b> {
+    blocks: [Bytes<'b>; Pieces::MOST],
+    count: usize,
+    flags: Send,
+}
+
+impl<'b> Pieces<'b> {
+    const MOST: usize = 16;
+
+    fn is_full(&self) -> bool {
+        self.count == Self::MOST
+    }
+
+    fn add(&mut self, piece: &'b [u8]) {
+        self.blocks[self.count] = Bytes::new(piece);
+        self.count += 1;
+    }
+}

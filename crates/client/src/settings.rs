@@ -1,0 +1,31 @@
+//! What a client knows of its group from the configuration.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use oxwsgi_core::config::ScriptOwner;
+
+/// The settings of one daemon group (`WSGIDaemonProcess`) that its clients need, defaults applied.
+#[derive(Clone, Debug)]
+pub struct ClientSettings {
+    /// Its name.
+    pub name: Box<[u8]>,
+    /// Path of its socket.
+    pub socket: PathBuf,
+    /// How many processes it has (`processes`).
+    pub processes: u32,
+    /// How many requests may wait for a thread (`listen-backlog`).
+    pub backlog: u32,
+    /// How long to try to reach a process (`connect-timeout`).
+    pub connect_timeout: Duration,
+    /// How long a process may leave a read or write waiting (`socket-timeout`, or else the server's own `Timeout`);
+    /// `None` waits for ever.
+    pub socket_timeout: Option<Duration>,
+    /// The longest line of a reply's head in bytes (`header-buffer-size`).
+    pub header_buffer_size: usize,
+    /// How long the server's client may leave a write of the reply waiting (`response-socket-timeout`, or else
+    /// `socket-timeout` when that is set); `None` leaves it as it is.
+    pub response_socket_timeout: Option<Duration>,
+    /// Whose scripts run in it (`script-user`, `script-group`).
+    pub script_owner: Option<ScriptOwner>,
+}

@@ -1,0 +1,8 @@
+//! The client against workers that do as a test says, over real sockets.
+
+mod bodies;
+mod fake;
+mod frames;
+mod replies;
+mod retries;
+mod tickets;

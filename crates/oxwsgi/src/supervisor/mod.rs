@@ -1,0 +1,74 @@
+//! `oxwsgi supervise`: starts the workers of a server's daemon groups and looks after them. The server executes it, with what
+//! `oxwsgi_core::daemon::Handover` says; nobody else does.
+//!
+//! [`parent`] is the tie to the server, [`session`] the life of this process, [`crew`] the groups and their processes.
+//! A [`group`] has a [`socket`], [`slots`] on its board, a [`recipe`] with an [`environment`] for its processes, and a [`pace`] at
+//! which they are started again. A [`worker`] is one process, its [`stream`] what it writes, its [`obituary`] the end; lines go to
+//! a [`log`]. One thread, which waits for nothing but all of it together: no site can hold up another.
+//!
+//! No Python, no request, no server in here; and root executes nothing of a site's: what `core::os::Launch` starts has its
+//! account first.
+
+mod crew;
+mod environment;
+mod group;
+
+mod line;
+mod log;
+mod memory;
+mod obituary;
+mod pace;
+mod parent;
+mod recipe;
+mod session;
+mod signals;
+mod slots;
+mod socket;
+mod source;
+mod stream;
+mod worker;
+
+use std::process::ExitCode;
+
+use oxwsgi_core::daemon::{ALL_GROUPS, FromSupervisor, Handover};
+use oxwsgi_core::os::{raise_descriptor_limit, syslog};
+
+use crate::problem::Problem;
+use crate::supervisor::parent::Parent;
+use crate::supervisor::session::Session;
+
+/// Supervises until the server ends.
+///
+/// # Errors
+/// It was not started by a server.
+pub fn run(arguments: &[String]) -> Result<ExitCode, Problem> {
+    let handover = Handover::parse(arguments.iter().map(String::as_str)).map_err(not_for_people)?;
+    let mut parent = Parent::take(&handover).map_err(not_for_people)?;
+    // From here on it is the parent who reads what is wrong.
+    supervise(&handover, &mut parent).or_else(|text| {
+        match parent.tell(&FromSupervisor::Failed(ALL_GROUPS, text.clone()), &[]) {
+            true => Ok(ExitCode::FAILURE),
+            false => Err(Problem::new(text)),
+        }
+    })
+}
+
+fn supervise(handover: &Handover, parent: &mut Parent) -> Result<ExitCode, String> {
+    let plan = parent::plan(handover)?;
+    let adopted = parent::adopted(handover, plan.groups.len())?;
+    if let Some(pid) = plan.parent {
+        parent.watch(pid).map_err(|_| format!("the server's process {pid} has ended already"))?;
+    }
+    syslog::open(c"oxwsgi");
+    let descriptors = raise_descriptor_limit();
+    // Where others are serving, the failure of one group is its own.
+    let is_strict = plan.strict && handover.adopted.is_empty();
+    let session = Session::new(&plan, parent, is_strict)?;
+    Ok(session.run(adopted, descriptors))
+}
+
+fn not_for_people(text: String) -> Problem {
+    Problem::new("`oxwsgi supervise` is started by the server's module, with descriptors that only it has")
+        .detail(text)
+        .cure("let httpd start it: it does so for each configuration with a WSGIDaemonProcess")
+}

@@ -1,0 +1,17 @@
+"""What several tests of daemon processes provoke in the error log."""
+
+from __future__ import annotations
+
+import pytest
+
+# A request, or its reply, broke off because its process ended.
+REQUEST_LOST = pytest.mark.provokes(r"WSGI014[67]|WSGI11[2-4]\d")
+
+# A process ended that was not told to; the reference says so at info.
+PROCESS_DIED = pytest.mark.provokes("WSGI1202", on="apache")
+
+# A process did not end in time after it was told to, and was killed.
+PROCESS_ABORTED = pytest.mark.provokes("WSGI1205", on="apache")
+
+# The server did not start because a group cannot; httpd adds its own last words.
+START_FAILED = pytest.mark.allows(r"WSGI115[01]", r"WSGI12\d\d", "AH00020", "AH00016", on="apache")
