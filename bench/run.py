@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
-"""Benchmarks of oxwsgi beside mod_wsgi and a C handler that sends the same bytes; README.md explains them.
+"""Benchmarks of oxwsgi beside its peers and a C handler that sends the same bytes; README.md explains them.
 
-run.py                                      all figures (under 25 minutes)
-run.py --quick                              fewer contenders, workloads and rounds (under 5 minutes)
+run.py                                      all figures (under 55 minutes)
+run.py --mode daemon                        those of daemon mode (under 30 minutes)
+run.py --quick                              fewer contenders, workloads and rounds (under 5 minutes a mode)
 run.py --figure instructions --workload hello flask
 run.py profile --workload hello --contender oxwsgi
 run.py growth                               memory after 100,000 and after 1,000,000 requests
@@ -17,14 +18,19 @@ from functools import partial
 from pathlib import Path
 
 from harness import figures, instructions, memory, report
-from harness.contender import CONTENDERS, FLOOR, OURS, REFERENCE, Contender
+from harness.contender import CONTENDERS, FLOOR, OURS
+from harness.contender import contender as contender_of
 from harness.kit import REPOSITORY, Kit, Missing, default_cache
+from harness.lineup import LINE_UPS, LineUp
 from harness.server import Wrong
 from harness.workload import WORKLOADS
 
 #: What fits in the time of a quick run.
 QUICK_TURNS = ["hello", "stream", "flask"]
-MAIN = [FLOOR, REFERENCE, OURS]
+QUICK_CONTENDERS = {
+    FLOOR,
+    *(name for line_up in LINE_UPS.values() for name in (line_up.reference, line_up.ours)),
+}
 #: Left of the allowed minutes for the measurement under way and the report.
 MARGIN_SECONDS = 30
 
@@ -35,6 +41,9 @@ def arguments() -> argparse.Namespace:
     )
     add = parser.add_argument
     add("command", nargs="?", choices=["table", "profile", "growth"], default="table", help="default: table")
+    add(
+        "--mode", nargs="+", choices=LINE_UPS, metavar="NAME", help=f"of {', '.join(LINE_UPS)} (default: all)"
+    )
     add("--contender", nargs="+", choices=CONTENDERS, metavar="NAME", help=f"of {', '.join(CONTENDERS)}")
     add("--workload", nargs="+", choices=WORKLOADS, metavar="NAME", help=f"of {', '.join(WORKLOADS)}")
     add(
@@ -48,10 +57,10 @@ def arguments() -> argparse.Namespace:
     add(
         "--rounds",
         type=int,
-        help="of CPU time and start; hello takes three times as many (7; quick 3)",
+        help="of CPU time and start; hello takes three times as many (default 3; quick 1)",
     )
-    add("--seconds", type=float, help="of load in each round (default 1.5; quick 0.7)")
-    add("--minutes", type=float, help="after which nothing new begins (default 24; quick 5; growth 60)")
+    add("--seconds", type=float, help="of load in each round (default 1; quick 0.7)")
+    add("--minutes", type=float, help="of a mode, then nothing new begins (default 30; quick 5; growth 60)")
     add(
         "--requests",
         type=int,
@@ -79,63 +88,82 @@ def arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def plan(options: argparse.Namespace, kit: Kit) -> figures.Plan:
+def plan(options: argparse.Namespace, kit: Kit, line_up: LineUp, failures: list[str]) -> figures.Plan:
     quick = options.quick
-    minutes = options.minutes or (60 if options.command == "growth" else 5 if quick else 24)
+    minutes = options.minutes or (60 if options.command == "growth" else 5 if quick else 30)
+    named = [name for name in line_up.contenders if name in (options.contender or [])]
+    turns = [name for name in line_up.turns if name in QUICK_CONTENDERS] if quick else list(line_up.turns)
     return figures.Plan(
         kit=kit,
-        contenders=options.contender or (MAIN if quick else list(CONTENDERS)),
-        workloads=options.workload or list(WORKLOADS),
-        turn_contenders=options.contender or MAIN,
-        turn_workloads=options.workload or (QUICK_TURNS if quick else list(WORKLOADS)),
-        rounds=options.rounds or (3 if quick else 7),
-        seconds=options.seconds or (0.7 if quick else 1.5),
+        line_up=line_up,
+        contenders=named or (turns if quick else list(line_up.contenders)),
+        workloads=options.workload or list(line_up.workloads),
+        turn_contenders=named or turns,
+        turn_workloads=options.workload or (QUICK_TURNS if quick else list(line_up.workloads)),
+        rounds=options.rounds or (1 if quick else 3),
+        seconds=options.seconds or (0.7 if quick else 1),
         runs=1 if quick else 2,
         jobs=min(2, os.cpu_count() or 1),
-        until=STARTED + 60 * minutes - MARGIN_SECONDS,
+        until=time.monotonic() + 60 * minutes - MARGIN_SECONDS,
+        failures=failures,
     )
 
 
+def line_ups(options: argparse.Namespace) -> list[LineUp]:
+    """The modes that were asked for, by name or by a contender of theirs."""
+    modes = [LINE_UPS[mode] for mode in options.mode or LINE_UPS]
+    if not options.contender or options.mode:
+        return modes
+    shared = set.intersection(*(set(line_up.contenders) for line_up in LINE_UPS.values()))
+    asked = set(options.contender) - shared
+    return [line_up for line_up in modes if asked & set(line_up.contenders)] or modes
+
+
 def print_tables(options: argparse.Namespace, kit: Kit) -> int:
-    todo = plan(options, kit)
     measures = [figures.FIGURES[figure] for figure in options.figure or figures.FIGURES]
-    if options.command == "growth":
-        todo.contenders = options.contender or [REFERENCE, OURS]
-        todo.workloads = options.workload or ["hello"]
-        measures = [partial(figures.measure_growth, counts=tuple(options.requests))]
-    tables = []
-    for measure in measures:
-        for table in measure(todo):
-            print(f"\n{table.text()}", flush=True)
-            tables.append(table)
+    failures, tables, late = [], [], False
+    for line_up in line_ups(options):
+        todo = plan(options, kit, line_up, failures)
+        if options.command == "growth":
+            todo.contenders = [name for name in todo.contenders if name in (line_up.reference, line_up.ours)]
+            todo.workloads = options.workload or ["hello"]
+            measures = [partial(figures.measure_growth, counts=tuple(options.requests))]
+        for measure in measures:
+            for table in measure(todo):
+                print(f"\n{table.text()}", flush=True)
+                tables.append(table)
+        late = late or todo.is_late()
     head = report.machine(kit)
     print(f"\n{head}")
     report.save(options.markdown, head, tables)
     print(f"As Markdown: {options.markdown}")
-    if todo.is_late():
+    if late:
         print("Time was up: what has a - was not measured, or has fewer rounds (see --minutes).")
-    for failure in todo.failures:
+    for failure in failures:
         print(f"\nFAILED {failure}")
-    return 1 if todo.failures else 0
+    return 1 if failures else 0
 
 
 def print_profile(options: argparse.Namespace, kit: Kit) -> int:
     for workload in options.workload or ["hello"]:
         for name in options.contender or [OURS]:
-            found = instructions.profile(Contender(name, kit), WORKLOADS[workload])
-            print(f"\n{workload}, {name}: {found.total:,.0f} instructions per request, of {found.requests}")
-            lists = {
-                "By shared object": found.objects,
-                "Exclusive": found.exclusive[: options.lines],
-                "Inclusive (a function that calls itself counts more than once)": found.inclusive[
-                    : options.lines
-                ],
-            }
-            for title, entries in lists.items():
-                print(f"\n{title}")
-                for count, what in entries:
-                    print(f"{count:>12,.0f}  {count / found.total:>6.1%}  {what[:140]}")
+            for found in instructions.profile(contender_of(name, kit), WORKLOADS[workload]):
+                title = f"{workload}, {name}, {found.side}"
+                print(f"\n{title}: {found.total:,.0f} instructions per request, of {found.requests}")
+                print_lists(found, options.lines)
     return 0
+
+
+def print_lists(found: instructions.Profile, lines: int) -> None:
+    lists = {
+        "By shared object": found.objects,
+        "Exclusive": found.exclusive[:lines],
+        "Inclusive (a function that calls itself counts more than once)": found.inclusive[:lines],
+    }
+    for title, entries in lists.items():
+        print(f"\n{title}")
+        for count, what in entries:
+            print(f"{count:>12,.0f}  {count / found.total:>6.1%}  {what[:140]}")
 
 
 def main() -> int:
@@ -156,8 +184,6 @@ def main() -> int:
     finally:
         kit.close()
 
-
-STARTED = time.monotonic()
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -26,14 +27,14 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--lane",
         action="append",
         choices=lanes.NAMES,
-        help="gateway to test; repeatable (default: apache-embedded)",
+        help=f"gateway and mode to test; repeatable (default: {', '.join(lanes.DEFAULT)})",
     )
     group.addoption(
         "--python",
         action="append",
         default=[],
         metavar="HOME",
-        help="Python of the embedded lanes; repeatable",
+        help="Python of our own lanes; repeatable",
     )
     group.addoption("--mpm", choices=MPMS, default="event", help="httpd's multi-processing module")
     group.addoption(
@@ -46,7 +47,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     config.stash[_DIFFERENCES] = {}
-    names = config.getoption("--lane") or [lanes.APACHE_EMBEDDED]
+    names = config.getoption("--lane") or lanes.DEFAULT
     try:
         config.stash[_LANES] = lanes.choose(
             names, config.getoption("--python"), config.getoption("--module").resolve()
@@ -58,7 +59,7 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "lane" in metafunc.fixturenames:
         chosen = metafunc.config.stash[_LANES]
-        folder = metafunc.definition.path.relative_to(Path(__file__).parent).parts[0]
+        folder = _folder(metafunc.definition)
         wants_every_python = metafunc.definition.get_closest_marker("every_python") is not None
         if folder not in ("contract", "frameworks") and not wants_every_python:
             newest = {lane.name: lane for lane in sorted(chosen, key=lambda lane: lane.python.version)}
@@ -69,19 +70,44 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """A test of a deliberate difference must fail on the reference, or the difference is none."""
+    """Leave out what cannot be; a test of a deliberate difference must fail on the reference."""
+    foreign = [item for item in items if _is_of_another_mode(item) or _needs_another_user(item)]
+    items[:] = [item for item in items if item not in set(foreign)]
+    config.hook.pytest_deselected(items=foreign)
     for item in items:
-        callspec = getattr(item, "callspec", None)
-        lane = callspec.params.get("lane") if callspec else None
+        lane = _lane_of(item)
         if lane is None or not lane.is_reference:
             continue
         for mark in item.iter_markers("differs"):
             (reason,) = mark.args
-            if mark.kwargs.get("reference") in (None, lane.name):
+            if lane.answers_to(mark.kwargs.get("reference")):
                 item.add_marker(
                     pytest.mark.xfail(reason=reason, strict=True, run=mark.kwargs.get("run", True))
                 )
                 config.stash[_DIFFERENCES].setdefault(lane.name, set()).add(reason)
+
+
+def _folder(item: pytest.Item | pytest.Function) -> str:
+    """The folder of tests/ a test lies in."""
+    return item.path.relative_to(Path(__file__).parent).parts[0]
+
+
+def _lane_of(item: pytest.Item) -> Lane | None:
+    callspec = getattr(item, "callspec", None)
+    return callspec.params.get("lane") if callspec else None
+
+
+def _is_of_another_mode(item: pytest.Item) -> bool:
+    """Whether a test is about what its lane's mode does not have."""
+    lane = _lane_of(item)
+    modes = {mark.args[0] for mark in item.iter_markers("mode")}
+    if _folder(item) == lanes.DAEMON:
+        modes.add(lanes.DAEMON)
+    return lane is not None and bool(modes) and lane.mode not in modes
+
+
+def _needs_another_user(item: pytest.Item) -> bool:
+    return item.get_closest_marker("root") is not None and os.getuid() != 0
 
 
 def pytest_terminal_summary(terminalreporter, config: pytest.Config) -> None:
@@ -144,7 +170,7 @@ def _declared(request: pytest.FixtureRequest, lane: Lane, marker: str) -> list[s
     return [
         what
         for mark in request.node.iter_markers(marker)
-        if mark.kwargs.get("on") in (None, lane.name, "references" if lane.is_reference else None)
+        if lane.answers_to(mark.kwargs.get("on"))
         for what in mark.args
     ]
 
@@ -161,30 +187,40 @@ def gateway(servers: Servers, lane: Lane, request: pytest.FixtureRequest) -> Ite
 StartServer = Callable[..., Httpd]
 
 
+@pytest.fixture(scope="session")
+def own_groups() -> bool:
+    """Whether the configurations of a folder's tests say themselves which processes run what."""
+    return False
+
+
 @pytest.fixture
-def start(servers: Servers, lane: Lane, mpm: Mpm) -> Iterator[StartServer]:
+def start(servers: Servers, lane: Lane, mpm: Mpm, own_groups: bool) -> Iterator[StartServer]:
     """Start a server of this test's own: `start(config, **options)` as `Httpd` takes them."""
-    yield from _starter(servers, lane, mpm)
+    yield from _starter(servers, lane, mpm=mpm, own_groups=own_groups)
 
 
 @pytest.fixture(scope="module")
-def start_shared(servers: Servers, lane: Lane, request: pytest.FixtureRequest) -> Iterator[StartServer]:
+def start_shared(
+    servers: Servers, lane: Lane, own_groups: bool, request: pytest.FixtureRequest
+) -> Iterator[StartServer]:
     """Start a server that the tests of a module share."""
-    yield from _starter(servers, lane, Mpm(request.config.getoption("--mpm")))
+    yield from _starter(servers, lane, mpm=Mpm(request.config.getoption("--mpm")), own_groups=own_groups)
     _require_quiet_stop(servers, lane)
 
 
 @pytest.fixture
-def new_server(servers: Servers, lane: Lane, mpm: Mpm) -> StartServer:
+def new_server(servers: Servers, lane: Lane, mpm: Mpm, own_groups: bool) -> StartServer:
     """A server that is configured but not started, for configuration tests."""
-    return lambda config, **options: servers.new(lane, config, **{"mpm": mpm, **options})
+    return lambda config, **options: servers.new(
+        lane, config, **{"mpm": mpm, "own_groups": own_groups, **options}
+    )
 
 
-def _starter(servers: Servers, lane: Lane, mpm: Mpm) -> Iterator[StartServer]:
+def _starter(servers: Servers, lane: Lane, **defaults) -> Iterator[StartServer]:
     started: list[Httpd] = []
 
     def start(config: str, **options) -> Httpd:
-        started.append(servers.start(lane, config, **{"mpm": mpm, **options}))
+        started.append(servers.start(lane, config, **{**defaults, **options}))
         return started[-1]
 
     yield start

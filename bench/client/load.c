@@ -1,7 +1,8 @@
 /*
  * An HTTP/1.1 client that sends one fixed request again and again over keep-alive connections, a thread each,
  * and compares every answer: status 200, the length of the head, each byte of the body (also when it is chunked).
- * The harness runs it; it prints "requests seconds" and ends with 1 at the first answer that is not the expected one.
+ * The harness runs it; it prints "requests seconds" and the median, 90th and 99th percentile and the longest of the
+ * times from request to complete answer, in microseconds. It ends with 1 at the first answer that is not the expected one.
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -33,11 +34,17 @@ static double seconds;              /* 0: until `limit` answers have come */
 static long limit;                  /* 0: until `seconds` are over */
 static long pause_microseconds;     /* before each request, so that the server always has to wait for it */
 static double started;
-static atomic_long asked, answered;
+static atomic_long asked;
 static atomic_size_t head_length;   /* of the first answer; the others must have the same */
+
+struct times {
+    unsigned *at;                   /* microseconds of each answer */
+    size_t count, room;
+};
 
 struct connection {
     int socket;
+    struct times times;
     char *buffer;
     size_t begin, end;              /* what was received and not yet consumed */
 };
@@ -202,6 +209,28 @@ static void take_answer(struct connection *peer)
         fail("bytes after the end of the answer");
 }
 
+static void note(struct times *times, double seconds_taken)
+{
+    if (times->count == times->room) {
+        times->room = times->room ? 2 * times->room : 1024;
+        times->at = realloc(times->at, times->room * sizeof *times->at);
+        if (!times->at)
+            fail("no memory");
+    }
+    times->at[times->count++] = (unsigned)(seconds_taken * 1e6);
+}
+
+static int compare(const void *left, const void *right)
+{
+    unsigned one = *(const unsigned *)left, other = *(const unsigned *)right;
+    return (one > other) - (one < other);
+}
+
+static unsigned percentile(const struct times *sorted, unsigned percent)
+{
+    return sorted->at[(sorted->count - 1) * percent / 100];
+}
+
 static void open_connection(struct connection *peer)
 {
     struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons((uint16_t)port)};
@@ -227,7 +256,8 @@ static bool may_ask(void)
     return now() - started < seconds;
 }
 
-static void *converse(void *unused)
+/* The thread of one connection; `argument` is where its times go. */
+static void *converse(void *argument)
 {
     struct connection peer = {0};
 
@@ -235,13 +265,35 @@ static void *converse(void *unused)
     while (may_ask()) {
         if (pause_microseconds > 0)
             usleep((useconds_t)pause_microseconds);
+        double asked_at = now();
         send_request(&peer);
         take_answer(&peer);
-        atomic_fetch_add(&answered, 1);
+        note(&peer.times, now() - asked_at);
     }
     close(peer.socket);
     free(peer.buffer);
-    return unused;
+    *(struct times *)argument = peer.times;
+    return NULL;
+}
+
+/* The times of all connections as one, in order. */
+static struct times merge(struct times *parts, long count)
+{
+    struct times all = {0};
+
+    for (long i = 0; i < count; i++)
+        all.room += parts[i].count;
+    all.at = malloc(all.room * sizeof *all.at + 1);
+    if (!all.at)
+        fail("no memory");
+    for (long i = 0; i < count; i++) {
+        if (parts[i].count > 0)
+            memcpy(all.at + all.count, parts[i].at, parts[i].count * sizeof *all.at);
+        all.count += parts[i].count;
+        free(parts[i].at);
+    }
+    qsort(all.at, all.count, sizeof *all.at, compare);
+    return all;
 }
 
 static void read_options(int count, char **arguments, long *connections)
@@ -272,15 +324,21 @@ static void read_options(int count, char **arguments, long *connections)
 int main(int count, char **arguments)
 {
     pthread_t threads[MOST_CONNECTIONS];
+    struct times parts[MOST_CONNECTIONS] = {0}, all;
     long connections = 1;
 
     read_options(count, arguments, &connections);
     started = now();
     for (long i = 0; i < connections; i++)
-        if (pthread_create(&threads[i], NULL, converse, NULL) != 0)
+        if (pthread_create(&threads[i], NULL, converse, &parts[i]) != 0)
             fail("no thread");
     for (long i = 0; i < connections; i++)
         pthread_join(threads[i], NULL);
-    printf("%ld %.6f\n", atomic_load(&answered), now() - started);
+    double taken = now() - started;
+    all = merge(parts, connections);
+    if (all.count == 0)
+        fail("no answers");
+    printf("%zu %.6f %u %u %u %u\n", all.count, taken, percentile(&all, 50), percentile(&all, 90),
+           percentile(&all, 99), percentile(&all, 100));
     return 0;
 }

@@ -144,7 +144,7 @@ static const struct workload {
     int (*answer)(request_rec *);
 } workloads[] = {
     {"hello", hello}, {"real", real}, {"mib", mib},     {"stream", stream},
-    {"post", post},   {"file", file}, {"flask", flask},
+    {"post", post},   {"file", file}, {"flask", flask}, {"python2ms", hello},
 };
 
 /* What is mounted: one workload in the one server of a benchmark. */

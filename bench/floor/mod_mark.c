@@ -1,31 +1,22 @@
 /*
- * Draws lines between requests, for the tools that watch the server process. Every contender loads it.
- * A request for a location with `SetHandler bench-mark` writes callgrind's counters to a new file and sets
- * them to zero, and makes one system call with a path that strace's log can be cut at. `?on` turns counting on.
- * Outside valgrind its client requests are a few no-ops.
+ * Draws lines between the requests of an httpd child. Every contender loads it. A request for a location with
+ * `SetHandler bench-mark` does what mark.h says, `?on` turns counting on; the answer names the process.
  */
-#include <unistd.h>
+#include <string.h>
 
-#include <valgrind/callgrind.h>
+#include "mark.h"
 
 #include "httpd.h"
 #include "http_config.h"
 #include "http_protocol.h"
 
-#define MARK_PATH "/oxwsgi-bench-mark"
-
 static int handler(request_rec *r)
 {
     if (!r->handler || strcmp(r->handler, "bench-mark") != 0)
         return DECLINED;
-    if (r->args && strcmp(r->args, "on") == 0) {
-        CALLGRIND_START_INSTRUMENTATION;
-    } else {
-        CALLGRIND_DUMP_STATS;
-        (void)!access(MARK_PATH, F_OK);
-    }
+    mark(r->args && strcmp(r->args, "on") == 0);
     ap_set_content_type(r, "text/plain");
-    ap_rputs("marked\n", r);
+    ap_rprintf(r, "marked %ld\n", (long)getpid());
     return OK;
 }
 

@@ -7,20 +7,19 @@ named at the end; the others are still measured.
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from functools import partial
 
 from . import instructions, memory, rounds, syscalls
-from .contender import FLOOR, OURS, REFERENCE, Contender
+from .contender import FLOOR, Contender, contender
 from .kit import Kit, say
+from .lineup import LineUp
 from .report import Table, mebibytes, share, thousands
 from .server import Wrong
 from .workload import WORKLOADS, Workload
 
-FAILED, LATE = "failed", "-"
-
-#: Above the floor, as a share of what the reference module needs: what we aim at.
-GOALS = {"hello": 0.10, "real": 0.14, "mib": 0.10, "stream": 0.40, "post": 0.40, "file": 0.15, "flask": 0.60}
+#: In the place of a figure: it went wrong, time was up, the contender does not serve the workload.
+FAILED, LATE, NONE = "failed", "-", ""
 
 
 @dataclass
@@ -28,6 +27,7 @@ class Plan:
     """What was asked for, how long it may last, and what went wrong."""
 
     kit: Kit
+    line_up: LineUp
     contenders: list[str]
     workloads: list[str]
     #: For CPU time and start, which take turns and time: fewer, unless the command line names them.
@@ -38,13 +38,16 @@ class Plan:
     runs: int
     jobs: int
     until: float
-    failures: list[str] = field(default_factory=list)
+    failures: list[str]
 
     def is_late(self) -> bool:
         return time.monotonic() > self.until
 
     def contender(self, name: str) -> Contender:
-        return Contender(name, self.kit)
+        return contender(name, self.kit)
+
+    def title(self, figure: str) -> str:
+        return f"{figure}, {self.line_up.title}"
 
     def attempt(self, what: str, measure: Callable[[], object]) -> object:
         """What `measure` gives; `FAILED` and a line in `failures`, or `LATE` where time is up."""
@@ -64,9 +67,11 @@ class Plan:
         pairs = [(workload, name) for workload in self.workloads for name in self.contenders]
 
         def one(pair: tuple[str, str]) -> object:
-            workload, name = pair
-            job = partial(measure, self.contender(name), WORKLOADS[workload])
-            return self.attempt(f"{figure}: {workload}, {name}", job)
+            workload, name = WORKLOADS[pair[0]], pair[1]
+            if not self.contender(name).serves(workload):
+                return NONE
+            job = partial(measure, self.contender(name), workload)
+            return self.attempt(f"{figure}: {workload.name}, {name}", job)
 
         with ThreadPoolExecutor(jobs) as pool:
             try:
@@ -80,30 +85,51 @@ def show(result: object, form: Callable[[object], str]) -> str:
     return result if isinstance(result, str) else form(result)
 
 
+def sides_too(number: float, worker: float | None, form: Callable[[float], str]) -> str:
+    """A figure of all processes; in brackets how much of it is the worker's, if there is one."""
+    return form(number) if worker is None else f"{form(number)} ({form(worker)})"
+
+
 def measure_instructions(plan: Plan) -> list[Table]:
     found = plan.each("instructions", plan.jobs, partial(instructions.measure, runs=plan.runs))
-    variants = [end for end in ("", "-sub") if {FLOOR, REFERENCE + end, OURS + end} <= set(plan.contenders)]
+    line_up = plan.line_up
+
+    def three_of(end: str) -> tuple[str, str, str]:
+        return FLOOR, line_up.reference + end, line_up.ours + end
+
+    variants = [end for end in line_up.variants if set(three_of(end)) <= set(plan.contenders)]
     note = "Counted by callgrind; prefork, one keep-alive connection, a short pause before each request."
     header = ["workload", *plan.contenders]
+    if has_workers(plan):
+        note += " httpd's child and the worker process together; in brackets the worker's part."
     if plan.runs > 1:
         note += f" Mean of {plan.runs} runs; apart: how far they differ at most in the row."
         header.append("apart")
     if variants:
-        note += f" Share: {OURS} above the floor, of {REFERENCE} above the floor."
+        note += f" Share: {line_up.ours} above the floor, of {line_up.reference} above the floor."
         header += [*(f"share{end}" for end in variants), "goal"]
-    table = Table("Instructions per request", note, header)
+    table = Table(plan.title("Instructions per request"), note, header)
     for workload in plan.workloads:
         counts = [found[workload, name] for name in plan.contenders]
-        row = [workload, *(show(count, lambda counted: thousands(counted.per_request)) for count in counts)]
+        row = [workload]
+        row += [
+            show(count, lambda one: sides_too(one.per_request, one.sides.get("worker"), thousands))
+            for count in counts
+        ]
         if plan.runs > 1:
             row.append(f"{max((count.spread for count in counts if not has_text([count])), default=0):.2%}")
         for end in variants:
-            three = [found[workload, name] for name in (FLOOR, REFERENCE + end, OURS + end)]
+            three = [found[workload, name] for name in three_of(end)]
             row.append(share(None if has_text(three) else above(*(count.per_request for count in three))))
         if variants:
-            row.append(f"{GOALS[workload]:.2f}")
+            goal = line_up.goals.get(workload)
+            row.append(NONE if goal is None else f"{goal:.2f}")
         table.rows.append(row)
     return [table]
+
+
+def has_workers(plan: Plan) -> bool:
+    return any(plan.contender(name).has_workers for name in plan.contenders)
 
 
 def above(floor: float, reference: float, ours: float) -> float:
@@ -116,23 +142,28 @@ def has_text(results: list) -> bool:
 
 def measure_syscalls(plan: Plan) -> list[Table]:
     found = plan.each("syscalls", plan.jobs, syscalls.measure)
-    note = "Of the serving process (strace; prefork, one keep-alive connection, a pause before each)."
-    table = Table("System calls per request", note, ["workload", *plan.contenders])
+    note = "Of the processes that serve (strace; prefork, one keep-alive connection, a pause before each)."
+    if has_workers(plan):
+        note += " httpd's child and the worker process together; in brackets the worker's part."
+    table = Table(plan.title("System calls per request"), note, ["workload", *plan.contenders])
+
+    def form(calls: syscalls.Calls) -> str:
+        worker = calls.of_side("worker") if "worker" in calls.sides else None
+        return sides_too(calls.per_request, worker, lambda count: f"{count:.1f}")
+
     for workload in plan.workloads:
-        cells = (
-            show(found[workload, name], lambda calls: f"{calls.per_request:.1f}") for name in plan.contenders
-        )
-        table.rows.append([workload, *cells])
+        table.rows.append([workload, *(show(found[workload, name], form) for name in plan.contenders)])
     first = plan.workloads[0]
     counted = {
         name: found[first, name].by_name for name in plan.contenders if not has_text([found[first, name]])
     }
-    names = dict.fromkeys(call for calls in counted.values() for call in calls)
-    detail = Table(f"System calls of {first}, by name", "Per request.", ["call", *counted])
-    for call in names:
-        cells = [f"{calls.get(call, 0):.2f}" for calls in counted.values()]
+    keys = sorted(dict.fromkeys(key for calls in counted.values() for key in calls), key=lambda key: key[0])
+    title = plan.title(f"System calls of {first}, by name")
+    detail = Table(title, "Per request.", ["call", *counted])
+    for side, call in keys:
+        cells = [f"{calls.get((side, call), 0):.2f}" for calls in counted.values()]
         if any(float(cell) >= 0.05 for cell in cells):
-            detail.rows.append([call, *cells])
+            detail.rows.append([f"{side}: {call}" if has_workers(plan) else call, *cells])
     return [table, detail]
 
 
@@ -142,10 +173,12 @@ def measure_memory(plan: Plan) -> list[Table]:
         threads = f"{clients} client{'s' * (clients > 1)}, {workers} thread{'s' * (workers > 1)}"
         found = plan.each(f"memory, {mpm}", 1, partial(memory.measure, mpm=mpm))
         note = (
-            f"MiB of anonymous memory of the one child ({threads}) after the workload's requests;"
+            f"MiB of anonymous memory of httpd's one child ({threads}) after the workload's requests;"
             " in brackets the proportional part, which counts half of what it shares with its parent."
         )
-        table = Table(f"Memory, {mpm} MPM", note, ["workload", *plan.contenders])
+        if has_workers(plan):
+            note += " Before the + that of the worker process."
+        table = Table(plan.title(f"Memory, {mpm} MPM"), note, ["workload", *plan.contenders])
         for workload in plan.workloads:
             cells = (show(found[workload, name], anonymous) for name in plan.contenders)
             table.rows.append([workload, *cells])
@@ -153,8 +186,11 @@ def measure_memory(plan: Plan) -> list[Table]:
     return tables
 
 
-def anonymous(memory_of: dict[str, int]) -> str:
-    return f"{mebibytes(memory_of['Anonymous'])} ({mebibytes(memory_of['Pss_Anon'])})"
+def anonymous(memory_of: dict[str, dict[str, int]]) -> str:
+    def form(side: str) -> str:
+        return f"{mebibytes(memory_of[side]['Anonymous'])} ({mebibytes(memory_of[side]['Pss_Anon'])})"
+
+    return " + ".join(form(side) for side in ("worker", "httpd") if side in memory_of)
 
 
 def in_turns(
@@ -166,47 +202,83 @@ def in_turns(
         result = plan.attempt(f"{what}: {workload.name}, {name}", lambda: once(plan.contender(name)))
         return None if isinstance(result, str) else result
 
-    return rounds.take_turns(plan.turn_contenders, plan.rounds * workload.rounds, plan.is_late, one)
+    names = [name for name in plan.turn_contenders if plan.contender(name).serves(workload)]
+    return rounds.take_turns(names, plan.rounds * workload.rounds, plan.is_late, one)
 
 
 def turn_table(
     plan: Plan, title: str, note: str, form: str, found: dict[str, dict[str, rounds.Series]]
 ) -> Table:
     """Median, least and most of each contender's rounds; last, ours relative to the reference."""
-    both = {REFERENCE, OURS} <= set(plan.turn_contenders)
-    ratio_header = [f"{OURS} / {REFERENCE}"] if both else []
+    reference, ours = plan.line_up.reference, plan.line_up.ours
+    both = {reference, ours} <= set(plan.turn_contenders)
+    ratio_header = [f"{ours} / {reference}"] if both else []
     note += " Median of the rounds, in brackets the least and the most"
     note += "; the ratio is the median of the ratios round by round." if both else "."
-    table = Table(title, note, ["workload", *plan.turn_contenders, *ratio_header, "rounds"])
+    table = Table(plan.title(title), note, ["workload", *plan.turn_contenders, *ratio_header, "rounds"])
     for workload, series in found.items():
         row = [workload]
         for name in plan.turn_contenders:
             one = series.get(name)
-            if one is None:
+            if not plan.contender(name).serves(WORKLOADS[workload]):
+                row.append(NONE)
+            elif one is None:
                 row.append(FAILED if series else LATE)
             else:
                 row.append(f"{one.median:{form}} ({min(one.values):{form}}..{max(one.values):{form}})")
         if both:
-            present = {REFERENCE, OURS} <= set(series)
-            row.append(share(series[OURS].ratio(series[REFERENCE]) if present else None))
+            present = {reference, ours} <= set(series)
+            row.append(share(series[ours].ratio(series[reference]) if present else None))
         row.append(str(max((len(one.values) for one in series.values()), default=0)))
         table.rows.append(row)
     return table
 
 
 def measure_start(plan: Plan) -> list[Table]:
-    found = {}
-    for name in plan.turn_workloads:
-        if name in ("hello", "flask") or len(plan.turn_workloads) == 1:
-            once = partial(rounds.first_answer, workload=WORKLOADS[name])
-            found[name] = in_turns(plan, "start", WORKLOADS[name], once).get("milliseconds", {})
+    names = [name for name in plan.turn_workloads if name in ("hello", "flask")] or plan.turn_workloads[:1]
+
+    def of_each(what: str, among: Plan, measure: Callable[..., dict[str, float]]) -> dict:
+        return {
+            name: in_turns(among, what, WORKLOADS[name], partial(measure, workload=WORKLOADS[name])).get(
+                "milliseconds", {}
+            )
+            for name in names
+        }
+
+    found = of_each("start", plan, rounds.first_answer)
     note = "Milliseconds from the start of httpd (prefork) to the first complete answer."
-    return [turn_table(plan, "Start to first answer", note, ".1f", found)]
+    if has_workers(plan):
+        note += " An application server beside it is started at the same time."
+    tables = [turn_table(plan, "Start to first answer", note, ".1f", found)]
+    with_workers = [name for name in plan.turn_contenders if plan.contender(name).has_workers]
+    if with_workers:
+        note = f" `python -c pass` alone takes {rounds.python_alone(plan.kit, 9):.1f} ms."
+        tables[0].note += note
+        among = replace(plan, turn_contenders=with_workers)
+        found = of_each("restart", among, rounds.next_answer)
+        note = "Milliseconds from SIGKILL of the one worker process, idle, to the next good answer."
+        tables.append(turn_table(among, "Restart to next answer", note, ".1f", found))
+    return tables
+
+
+#: What is reported of a setup: key of `rounds.under_load`, title, format, what the numbers are.
+LOAD_FIGURES = (
+    ("cpu", "CPU time", ".3f", "CPU seconds per 1000 requests, user and system, of all processes."),
+    ("workers", "CPU time of the worker processes", ".3f", "CPU seconds per 1000 requests, user and system."),
+    ("rate", "Rate", ",.0f", "Requests per second; client and servers share the machine's CPUs."),
+    ("median", "Median time", ",.0f", "Microseconds from request to complete answer, median of a round."),
+    (
+        "p99",
+        "99th percentile",
+        ",.0f",
+        "Microseconds from request to complete answer, 99th percentile of a round.",
+    ),
+)
 
 
 def measure_cpu(plan: Plan) -> list[Table]:
     tables = []
-    for setup in rounds.SETUPS:
+    for setup in plan.line_up.setups:
         found = {}
         for name in plan.turn_workloads:
             if name in setup.workloads:
@@ -214,19 +286,18 @@ def measure_cpu(plan: Plan) -> list[Table]:
                 found[name] = in_turns(plan, f"cpu, {setup.name}", WORKLOADS[name], once)
         if not found:
             continue
-        cpu = {name: series.get("cpu", {}) for name, series in found.items()}
-        rate = {name: series.get("rate", {}) for name, series in found.items()}
-        note = "CPU seconds per 1000 requests, user and system, of all httpd processes."
-        tables.append(turn_table(plan, f"CPU time, {setup.name}", note, ".3f", cpu))
-        note = "Requests per second; client and server share the machine's CPUs."
-        tables.append(turn_table(plan, f"Rate, {setup.name}", note, ",.0f", rate))
+        for key, title, form, note in LOAD_FIGURES:
+            if key == "workers" and not has_workers(plan):
+                continue
+            series = {name: figures.get(key, {}) for name, figures in found.items()}
+            tables.append(turn_table(plan, f"{title}, {setup.name}", note, form, series))
     return tables
 
 
 def measure_growth(plan: Plan, counts: tuple[int, ...]) -> list[Table]:
     header = ["workload", "contender", *(f"after {thousands(count)}" for count in counts), "growth"]
-    note = "KiB of anonymous memory of the one child that served all requests (prefork, 1 client)."
-    table = Table("Memory over many requests", note, header)
+    note = "KiB of anonymous memory of the one process that ran the application (prefork, 1 client)."
+    table = Table(plan.title("Memory over many requests"), note, header)
     job = partial(memory.growth, counts=counts)
     for (workload, name), found in plan.each("growth", 1, job).items():
         kib = [found] * (len(counts) + 1)

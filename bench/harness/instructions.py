@@ -1,4 +1,4 @@
-"""Instructions per request, counted by callgrind in the one process of `httpd -X`.
+"""Instructions per request, counted by callgrind in the processes that serve: httpd's child and the worker.
 
 The count of a batch of many requests minus that of a batch of few, in the same process, divided by the
 difference of the numbers: start-up, connection and marks cancel out. Also the profile of one request.
@@ -6,6 +6,7 @@ difference of the numbers: start-up, connection and marks cancel out. Also the p
 
 import re
 from dataclasses import dataclass
+from operator import add
 from pathlib import Path
 
 from .contender import Contender
@@ -23,18 +24,22 @@ class Count:
 
     per_request: float
     spread: float
+    #: The mean of each side, httpd's child and the worker.
+    sides: dict[str, float]
 
 
 def callgrind(folder: Path) -> tuple[str, ...]:
-    return ("valgrind", "--tool=callgrind", "--instr-atstart=no", f"--callgrind-out-file={folder}/counts")
+    """Whatever the server starts is followed, forked or executed; each process has files of its own."""
+    options = ("--trace-children=yes", "--instr-atstart=no", "--vgdb=no")
+    return ("valgrind", "--tool=callgrind", *options, f"--callgrind-out-file={folder}/counts.%p")
 
 
 class Batches:
-    """A server below callgrind; `counts` runs a batch of requests and gives the file with what it cost."""
+    """A server below callgrind; `counts` runs a batch and gives the files with what it cost each side."""
 
     def __init__(self, contender: Contender, workload: Workload):
         self.folder = contender.kit.output_folder("callgrind")
-        self.server = Server(contender, workload, single=True, wrapper=callgrind(self.folder))
+        self.server = Server(contender, workload, wrapper=callgrind(self.folder))
         self.files = 0
 
     def __enter__(self) -> "Batches":
@@ -51,11 +56,11 @@ class Batches:
     def __exit__(self, *reason) -> None:
         self.server.__exit__(*reason)
 
-    def counts(self, requests: int) -> Path:
+    def counts(self, requests: int) -> dict[str, Path]:
         self.server.load(requests=requests, pause=PAUSE_MICROSECONDS)
-        self.server.mark()
+        pids = self.server.mark()
         self.files += 1
-        return self.folder / f"counts.{self.files}"
+        return {side: self.folder / f"counts.{pid}.{self.files}" for side, pid in pids.items()}
 
 
 def total(counts: Path) -> int:
@@ -67,21 +72,24 @@ def total(counts: Path) -> int:
 
 def measure(contender: Contender, workload: Workload, runs: int) -> Count:
     results = [once(contender, workload) for _ in range(runs)]
-    mean = sum(results) / runs
-    return Count(mean, (max(results) - min(results)) / mean)
+    sums = [sum(result.values()) for result in results]
+    mean = sum(sums) / runs
+    sides = {side: sum(result[side] for result in results) / runs for side in results[0]}
+    return Count(mean, (max(sums) - min(sums)) / mean, sides)
 
 
-def once(contender: Contender, workload: Workload) -> float:
+def once(contender: Contender, workload: Workload) -> dict[str, float]:
     size = workload.size
     with Batches(contender, workload) as batches:
-        few, many = total(batches.counts(size.few)), total(batches.counts(size.many))
-    return (many - few) / (size.many - size.few)
+        few, many = batches.counts(size.few), batches.counts(size.many)
+        return {side: (total(many[side]) - total(few[side])) / (size.many - size.few) for side in many}
 
 
 @dataclass(frozen=True)
 class Profile:
-    """What `callgrind_annotate` says of a batch, per request."""
+    """What `callgrind_annotate` says of a batch in one process, per request."""
 
+    side: str
     requests: int
     total: float
     objects: list[tuple[float, str]]
@@ -89,32 +97,41 @@ class Profile:
     inclusive: list[tuple[float, str]]
 
 
-def profile(contender: Contender, workload: Workload) -> Profile:
+def profile(contender: Contender, workload: Workload) -> list[Profile]:
     requests = workload.size.many
     with Batches(contender, workload) as batches:
-        counts = batches.counts(requests)
-        exclusive = annotate(counts, requests, "no")
-        inclusive = annotate(counts, requests, "yes")
-        whole = total(counts) / requests
+        return [side_profile(side, counts, requests) for side, counts in batches.counts(requests).items()]
+
+
+def side_profile(side: str, counts: Path, requests: int) -> Profile:
+    exclusive = annotate(counts, requests, "no")
     objects: dict[str, float] = {}
     for instructions, function in exclusive:
         name = re.search(r"\[([^\]]+)\]$", function)[1]
         objects[name] = objects.get(name, 0) + instructions
     ranked = sorted(((instructions, name) for name, instructions in objects.items()), reverse=True)
-    return Profile(requests, whole, ranked, exclusive, inclusive)
+    inclusive = annotate(counts, requests, "yes")
+    return Profile(side, requests, total(counts) / requests, ranked, exclusive, inclusive)
 
 
 def annotate(counts: Path, requests: int, inclusive: str) -> list[tuple[float, str]]:
-    """Functions with their instructions per request, most first."""
+    """Functions with their instructions per request, most first.
+
+    With debug information a function has a line for each source file that was inlined into it, and only one
+    of them names the object; without, a name may be an address, and needs its object to be one function.
+    """
     options = (f"--inclusive={inclusive}", "--threshold=100", "--auto=no", "--show-percs=no")
     text = run("callgrind_annotate", *options, counts)
-    lines = re.findall(r"^\s*([\d,]+)\s+(\S.*:\S.*)$", text, re.M)
-    return [(int(number.replace(",", "")) / requests, shorten(function)) for number, function in lines]
+    per_function: dict[tuple[str, str], float] = {}
+    objects: dict[tuple[str, str], str] = {}
+    together = max if inclusive == "yes" else add
+    for number, file, name, binary in FUNCTION.findall(text):
+        key = (name, binary if file == "???" else "")
+        per_function[key] = together(per_function.get(key, 0), int(number.replace(",", "")) / requests)
+        objects[key] = objects.get(key) or Path(binary).name
+    ranked = sorted(per_function.items(), key=lambda pair: -pair[1])
+    return [(count, f"{key[0]} [{objects[key] or 'unknown'}]") for key, count in ranked]
 
 
-def shorten(function: str) -> str:
-    """`file:function [object]` without the folders, and without the file where it is not known."""
-    found = re.fullmatch(r"(.*?):(.*?)(?: \[(.*)\])?\s*", function)
-    file, name, binary = found.groups()
-    file = "" if file == "???" else f"{Path(file).name}:"
-    return f"{file}{name} [{Path(binary).name if binary else 'unknown'}]"
+#: A line of callgrind_annotate: count, source file, function, and the object if it is said.
+FUNCTION = re.compile(r"^\s*([\d,]+)\s+(\S.*?):(\S.*?)(?: \[(/[^\]]*|\?\?\?)\])?\s*$", re.M)

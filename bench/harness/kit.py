@@ -1,10 +1,11 @@
 """The kit: all that a measurement needs, found, installed or built once, in a folder the server can read.
 
 It installs the Debian packages of `apt-packages.txt` (as root; otherwise it says what to install), makes a
-virtual environment with the reference module and Flask, and compiles floor, marker and load client.
+virtual environment with the peers and Flask, and compiles floor, markers and load client.
 """
 
 import fcntl
+import grp
 import hashlib
 import os
 import pwd
@@ -64,7 +65,16 @@ class Kit:
     reference: Path = field(init=False)
     floor: Path = field(init=False)
     mark: Path = field(init=False)
+    library_mark: Path = field(init=False)
     load: Path = field(init=False)
+
+    @property
+    def is_root(self) -> bool:
+        return os.geteuid() == 0
+
+    @property
+    def static_file(self) -> Path:
+        return self.apps / FILE_NAME
 
     def prepare(self) -> None:
         install_packages()
@@ -78,7 +88,8 @@ class Kit:
         self.work.chmod(0o755)
         self.apps = self.work / "apps"
         shutil.copytree(BENCH / "apps", self.apps)
-        (self.apps / FILE_NAME).write_bytes(FILE_BYTES)
+        shutil.copy(self.library_mark, self.apps)
+        self.static_file.write_bytes(FILE_BYTES)
 
     def close(self) -> None:
         if hasattr(self, "work"):
@@ -102,7 +113,7 @@ class Kit:
         """A new folder that the server's user may write to."""
         folder = Path(tempfile.mkdtemp(prefix=f"{name}-", dir=self.work))
         folder.chmod(0o755)
-        if os.geteuid() == 0:
+        if self.is_root:
             user = pwd.getpwnam(server_user())
             os.chown(folder, user.pw_uid, user.pw_gid)
         return folder
@@ -134,20 +145,23 @@ class Kit:
 
     def _build(self) -> None:
         folder = self.cache / "built"
-        sources = [BENCH / "floor/mod_floor.c", BENCH / "floor/mod_mark.c", BENCH / "client/load.c"]
+        modules = [BENCH / "floor/mod_floor.c", BENCH / "floor/mod_mark.c"]
+        library, client, header = BENCH / "floor/libmark.c", BENCH / "client/load.c", BENCH / "floor/mark.h"
+        sources = [*modules, library, client, header]
         key = digest(run(self.httpd, "-v").encode(), *(source.read_bytes() for source in sources))
+        self.floor, self.mark = folder / ".libs/mod_floor.so", folder / ".libs/mod_mark.so"
+        self.library_mark, self.load = folder / "libmark.so", folder / "load"
         if not is_current(folder, key):
             shutil.rmtree(folder, ignore_errors=True)
             folder.mkdir()
-            for source in sources[:2]:
+            shutil.copy(header, folder)
+            for source in modules:
                 shutil.copy(source, folder)
                 run("apxs", "-Wc,-O2", "-Wc,-Wall", "-Wc,-Wextra", "-c", source.name, cwd=folder)
             warnings = ("-O2", "-Wall", "-Wextra", "-D_GNU_SOURCE")
-            run("gcc", *warnings, "-pthread", "-o", folder / "load", sources[2])
+            run("gcc", *warnings, "-shared", "-fPIC", "-o", self.library_mark, library)
+            run("gcc", *warnings, "-pthread", "-o", self.load, client)
             stamp(folder, key)
-        self.floor = folder / ".libs/mod_floor.so"
-        self.mark = folder / ".libs/mod_mark.so"
-        self.load = folder / "load"
 
 
 def default_cache() -> Path:
@@ -163,6 +177,10 @@ def server_user() -> str:
         except KeyError:
             continue
     raise Missing("no user for the server: www-data, apache or nobody")
+
+
+def server_group() -> str:
+    return grp.getgrgid(pwd.getpwnam(server_user()).pw_gid).gr_name
 
 
 def own_folder(folder: Path) -> None:

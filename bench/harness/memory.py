@@ -1,4 +1,4 @@
-"""Anonymous memory of the one child that serves, after some requests and as they grow in number."""
+"""Anonymous memory of the processes that serve, after some requests and as they grow in number."""
 
 from .contender import Contender
 from .server import Server
@@ -10,7 +10,7 @@ SIZES = {"prefork": (1, 1), "event": (8, 16)}
 GROWTH_REQUESTS = (100_000, 1_000_000)
 
 
-def measure(contender: Contender, workload: Workload, mpm: str) -> dict[str, int]:
+def measure(contender: Contender, workload: Workload, mpm: str) -> dict[str, dict[str, int]]:
     clients, workers = SIZES[mpm]
     with Server(contender, workload, mpm=mpm, workers=workers) as server:
         server.load(clients=clients, requests=workload.size.memory)
@@ -18,11 +18,11 @@ def measure(contender: Contender, workload: Workload, mpm: str) -> dict[str, int
 
 
 def growth(contender: Contender, workload: Workload, counts: tuple[int, ...]) -> list[int]:
-    """Anonymous bytes after each of the given total numbers of requests to the same process."""
+    """Anonymous bytes of who runs Python after each of the total numbers of requests to that process."""
     done, found = 0, []
     with Server(contender, workload) as server:
         for count in counts:
             server.load(requests=count - done)
             done = count
-            found.append(server.anonymous_bytes()["Anonymous"])
+            found.append(list(server.anonymous_bytes().values())[-1]["Anonymous"])
     return found

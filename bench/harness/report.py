@@ -41,10 +41,11 @@ def machine(kit: Kit) -> str:
     model = re.search(r"model name\s*: (.*)", Path("/proc/cpuinfo").read_text())
     httpd = re.search(r"Apache/(\S+)", run(kit.httpd, "-v"))[1]
     python = run(kit.python_home / "bin/python", "--version").split()[1]
-    version = run(kit.python_home / "bin/pip", "show", "mod_wsgi").split("Version: ")[1].split()[0]
+    listed = run(kit.python_home / "bin/pip", "freeze")
+    peers = ", ".join(re.findall(r"^(?:mod[-_]wsgi|gunicorn|uWSGI)==\S+", listed, re.M)).replace("==", " ")
     return (
         f"{time.strftime('%Y-%m-%d')}: {model[1] if model else platform.machine()}, {os.cpu_count()} CPUs, "
-        f"Linux {platform.release().split('-')[0]}, httpd {httpd}, CPython {python}, mod_wsgi {version}; "
+        f"Linux {platform.release().split('-')[0]}, httpd {httpd}, CPython {python}, {peers}; "
         f"load average at the end {os.getloadavg()[1]:.1f}."
     )
 

@@ -1,9 +1,7 @@
-"""One private httpd on a free port: configuration, start, checked requests, what /proc says of it, stop."""
+"""One private httpd on a free port and what runs beside it: start, checked requests, measures, stop."""
 
 import contextlib
-import grp
 import os
-import pwd
 import re
 import shutil
 import signal
@@ -13,14 +11,17 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from .contender import Contender
-from .kit import server_user
+from . import processes
+from .contender import GROUP_TITLE, Contender, Site
+from .kit import server_group, server_user
 from .workload import Workload
 
 ANSWER_SECONDS = 60
 STOP_SECONDS = 10
 #: "server reached MaxRequestWorkers setting": there are as many as wanted, all of them busy.
 ALL_BUSY = "AH00161"
+#: The worker threads of each process, of every contender that has them.
+THREADS = 8
 #: Response headers that are the server's own.
 SERVER_HEADERS = {"date", "server", "keep-alive", "connection"}
 
@@ -37,6 +38,7 @@ LogLevel warn
 LoadModule mpm_{mpm}_module "{modules}/mod_mpm_{mpm}.so"
 LoadModule authz_core_module "{modules}/mod_authz_core.so"
 LoadModule bench_mark_module "{mark}"
+{contender_modules}
 {processes}
 Timeout 60
 KeepAlive On
@@ -71,34 +73,52 @@ MaxSpareThreads {workers}
 MaxRequestWorkers {workers}"""
 
 
+#: In a wrapper's arguments: stands for the number of what is watched, as there may be more than one.
+WRAPPED = "%SERVER%"
+
+
 class Wrong(Exception):
     """Not the expected answer, or a server that does not start: a figure would mean nothing."""
+
+
+@dataclass(frozen=True)
+class Load:
+    """What the load client says of a run: every answer was the expected one."""
+
+    answered: int
+    seconds: float
+    #: Microseconds from the request to the complete answer.
+    median: float
+    ninth_decile: float
+    last_percentile: float
+    longest: float
 
 
 @dataclass
 class Server:
     """An httpd with one contender and one workload; a context manager that stops what it started.
 
-    `workers` is the number of children (prefork) or threads (event). `single` runs it as the one process of
-    `httpd -X`, below `wrapper` (valgrind, strace) if one is given.
+    `workers` is the number of children (prefork) or threads (event) of httpd, `processes` that of the worker
+    processes beside them, of contenders that have them. `wrapper`, valgrind or strace, watches all of them.
     """
 
     contender: Contender
     workload: Workload
     mpm: str = "prefork"
     workers: int = 1
-    single: bool = False
+    processes: int = 1
     wrapper: tuple[str, ...] = ()
     #: The CPU that server and load client are bound to; None: any.
     cpu: int | None = None
     folder: Path = field(init=False)
     port: int = field(init=False)
-    process: subprocess.Popen = field(init=False)
+    #: httpd, and before it the application server beside it if there is one.
+    started: list[subprocess.Popen] = field(init=False, default_factory=list)
 
     def __enter__(self) -> "Server":
         self.prepare()
-        self.start()
         try:
+            self.start()
             self.wait_until_listening()
             self.check()
         except BaseException:
@@ -116,8 +136,11 @@ class Server:
         kit = self.contender.kit
         self.folder = kit.output_folder(f"{self.contender.name}-{self.workload.name}")
         self.port = free_port()
-        processes = PREFORK if self.mpm == "prefork" else EVENT
-        user = f"User {server_user()}\nGroup {server_group()}" if os.geteuid() == 0 else ""
+        pool = PREFORK if self.mpm == "prefork" else EVENT
+        user = f"User {server_user()}\nGroup {server_group()}" if kit.is_root else ""
+        modules = [
+            f'LoadModule {name}_module "{kit.modules}/mod_{name}.so"' for name in self.contender.modules()
+        ]
         (self.folder / "httpd.conf").write_text(
             CONFIGURATION.format(
                 folder=self.folder,
@@ -127,52 +150,70 @@ class Server:
                 modules=kit.modules,
                 mark=kit.mark,
                 apps=kit.apps,
-                processes=processes.format(workers=self.workers),
-                contender=self.contender.configuration(self.workload),
+                processes=pool.format(workers=self.workers),
+                contender_modules="\n".join(modules),
+                contender="\n".join(self.contender.configuration(self.site)),
             )
         )
         (self.folder / "request").write_bytes(self.workload.request)
         (self.folder / "body").write_bytes(self.workload.body)
 
+    @property
+    def site(self) -> Site:
+        is_marked = bool(self.wrapper) and self.contender.has_workers
+        return Site(self.folder, self.workload, self.processes, THREADS, is_marked)
+
     def start(self) -> None:
-        mode = ["-X"] if self.single else ["-D", "FOREGROUND"]
-        command = [*self.binding, *self.wrapper, str(self.contender.kit.httpd), "-d", str(self.folder)]
-        environment = {
+        """Starts the application server, if there is one, and httpd; neither need be ready."""
+        beside = self.contender.application_server(self.site)
+        if beside:
+            self._start(*beside)
+        httpd = [str(self.contender.kit.httpd), "-d", str(self.folder), "-f", str(self.folder / "httpd.conf")]
+        self._start([*httpd, "-D", "FOREGROUND"], {})
+
+    def _start(self, command: list[str], environment: dict[str, str]) -> None:
+        common = {
             "PATH": os.defpath,
             "LANG": "C.UTF-8",
             "PYTHONHASHSEED": "0",
             "TMPDIR": str(self.folder),
         }
-        with (self.folder / "terminal.log").open("wb") as terminal:
-            self.process = subprocess.Popen(
-                [*command, "-f", str(self.folder / "httpd.conf"), *mode],
+        wrapper = [part.replace(WRAPPED, str(len(self.started))) for part in self.wrapper]
+        with (self.folder / "terminal.log").open("ab") as terminal:
+            process = subprocess.Popen(
+                [*self.binding, *wrapper, *command],
                 stdin=subprocess.DEVNULL,
                 stdout=terminal,
                 stderr=terminal,
                 cwd="/",
-                env=environment,
+                env=common | environment,
                 start_new_session=True,  # httpd ends by a signal to its whole process group
             )
+        self.started.append(process)
 
     def stop(self) -> list[str]:
         """Stops the server and what it started, by process id, keeps nothing; what was in its log."""
-        below = self.processes()
-        if self.process.poll() is None:
-            # The tracer of a traced server ends with it; the server itself is what has to be told.
-            for pid in below[1:] if self.wrapper and len(below) > 1 else below[:1]:
+        below = self.pids()
+        for process in reversed(self.started):
+            if process.poll() is None:
                 with contextlib.suppress(ProcessLookupError):
-                    os.kill(pid, signal.SIGTERM)
-        try:
-            self.process.wait(STOP_SECONDS)
-        except subprocess.TimeoutExpired:
-            self.process.kill()
-            self.process.wait()
-        for pid in below[1:]:
-            if is_running(pid, str(self.folder)):
+                    os.kill(self.told(process), signal.SIGTERM)
+            try:
+                process.wait(STOP_SECONDS)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+        for pid in below:
+            if processes.mentions(pid, self.folder):
                 os.kill(pid, signal.SIGKILL)
         complaints = self.complaints()
         shutil.rmtree(self.folder, ignore_errors=True)
         return complaints
+
+    def told(self, process: subprocess.Popen) -> int:
+        """Whom to tell to stop: strace ends with what it watches, and has to be left alone."""
+        children = processes.below(process.pid)[1:]
+        return children[0] if self.wrapper[:1] == ("strace",) and children else process.pid
 
     @property
     def title(self) -> str:
@@ -185,14 +226,17 @@ class Server:
     def wait_until_listening(self) -> None:
         until = time.monotonic() + ANSWER_SECONDS
         while time.monotonic() < until:
-            if self.process.poll() is not None:
+            if any(process.poll() is not None for process in self.started):
                 break
+            if not self.contender.is_ready(self.site):
+                time.sleep(0.001)
+                continue
             try:
                 socket.create_connection(("127.0.0.1", self.port), ANSWER_SECONDS).close()
                 return
             except ConnectionRefusedError:
                 time.sleep(0.001)
-        raise Wrong(f"{self.title}: httpd does not start:\n{self.last_words()}")
+        raise Wrong(f"{self.title}: does not start:\n{self.last_words()}")
 
     def exchange(self, request: bytes) -> tuple[str, list[tuple[str, str]], bytes]:
         """Status line, headers and body of one request on a connection of its own."""
@@ -212,25 +256,40 @@ class Server:
         status, headers, body = self.exchange(plain)
         if status != "HTTP/1.1 200 OK":
             raise Wrong(f"{self.title}: {status!r} where 200 is expected:\n{self.last_words()}")
-        given = sorted(pair for pair in headers if pair[0].lower() not in SERVER_HEADERS)
+        others = SERVER_HEADERS | self.contender.extra_headers
+        given = sorted(pair for pair in headers if pair[0].lower() not in others)
         if given != sorted(self.workload.headers):
             raise Wrong(f"{self.title}: headers {given} where {sorted(self.workload.headers)} are expected")
         if body != self.workload.body:
             raise Wrong(f"{self.title}: another body ({len(body)} bytes) than the expected one")
 
-    def mark(self, argument: str = "") -> None:
-        """Draws a line for callgrind and strace (floor/mod_mark.c)."""
-        request = f"GET /bench-mark?{argument} HTTP/1.1\r\nHost: bench.example\r\n\r\n"
-        if self.exchange(request.encode())[2] != b"marked\n":
-            raise Wrong(f"{self.title}: no mark:\n{self.last_words()}")
+    def wait_until_good(self) -> None:
+        """Asks until the answer is the expected one."""
+        until = time.monotonic() + ANSWER_SECONDS
+        while True:
+            try:
+                return self.check()
+            except (Wrong, OSError):
+                if time.monotonic() > until:
+                    raise
+                time.sleep(0.001)
 
-    def load(
-        self, clients: int = 1, requests: int = 0, seconds: float = 0, pause: int = 0
-    ) -> tuple[int, float]:
-        """How many requests were answered, every answer as expected, in how many seconds.
+    def mark(self, argument: str = "") -> dict[str, int]:
+        """Draws a line for callgrind and strace (floor/mark.h) in each process that serves: side -> pid."""
+        sides = {"httpd": "/bench-mark"}
+        if self.contender.has_workers:
+            sides["worker"] = self.site.worker_mark
+        return {side: self._mark(f"{path}?{argument}") for side, path in sides.items()}
 
-        Until there are so many `requests` or `seconds`; before each one a `pause` of so many microseconds.
-        """
+    def _mark(self, target: str) -> int:
+        request = f"GET {target} HTTP/1.1\r\nHost: bench.example\r\n\r\n"
+        body = self.exchange(request.encode())[2]
+        if not re.fullmatch(rb"marked \d+\n", body):
+            raise Wrong(f"{self.title}: no mark at {target}:\n{self.last_words()}")
+        return int(body.split()[1])
+
+    def load(self, clients: int = 1, requests: int = 0, seconds: float = 0, pause: int = 0) -> Load:
+        """Sends so many `requests`, or for so many `seconds`; before each one a `pause` of microseconds."""
         until = ["-n", requests] if requests else ["-t", seconds]
         command = [
             *self.binding,
@@ -247,39 +306,40 @@ class Server:
         done = subprocess.run([str(part) for part in command], capture_output=True, text=True, check=False)
         if done.returncode != 0:
             raise Wrong(f"{self.title}: {done.stderr.strip()}\n{self.last_words()}")
-        answered, elapsed = done.stdout.split()
-        return int(answered), float(elapsed)
+        answered, *times = done.stdout.split()
+        return Load(int(answered), *map(float, times))
 
-    def processes(self) -> list[int]:
-        """The process that was started, and all below it."""
-        parents = {}
-        for entry in Path("/proc").iterdir():
-            if entry.name.isdigit():
-                with contextlib.suppress(OSError):
-                    stat = (entry / "stat").read_text()
-                    parents[int(entry.name)] = int(stat.rpartition(")")[2].split()[1])
-        found = [self.process.pid]
-        for pid in found:
-            found += [child for child, parent in parents.items() if parent == pid]
-        return found
+    def pids(self) -> list[int]:
+        """All processes of what was started."""
+        return processes.below(*(process.pid for process in self.started))
 
-    def cpu_seconds(self) -> float:
-        """User and system time of all threads of all its processes, from the scheduler's nanoseconds."""
-        total = 0
-        for pid in self.processes():
-            for task in Path(f"/proc/{pid}/task").iterdir():
-                total += int((task / "schedstat").read_text().split()[0])
-        return total / 1e9
+    def worker_pids(self) -> list[int]:
+        """The processes beside httpd's that run the application."""
+        if len(self.started) > 1:
+            return processes.below(self.started[0].pid)[1:]
+        title = GROUP_TITLE.encode()
+        return [pid for pid in self.pids() if processes.command_line(pid).startswith(title)]
 
-    def anonymous_bytes(self) -> dict[str, int]:
-        """Anonymous and proportional anonymous memory of the one child that serves."""
+    def cpu_seconds(self) -> dict[str, float]:
+        """User and system time of the worker processes, and of all others."""
+        workers = self.worker_pids()
+        spent = {"httpd": 0.0, "worker": 0.0}
+        for pid in self.pids():
+            spent["worker" if pid in workers else "httpd"] += processes.cpu_seconds(pid)
+        return spent
+
+    def anonymous_bytes(self) -> dict[str, dict[str, int]]:
+        """Anonymous and proportional anonymous memory of httpd's one child, and of the one worker process."""
+        workers = self.worker_pids()
         httpd = str(self.contender.kit.httpd)
-        children = [pid for pid in self.processes()[1:] if str(Path(f"/proc/{pid}/exe").readlink()) == httpd]
-        if len(children) != 1:
-            raise Wrong(f"{self.title}: one serving process is expected, there are {len(children)}")
-        rollup = Path(f"/proc/{children[0]}/smaps_rollup").read_text()
-        names = ("Anonymous", "Pss_Anon")
-        return {name: int(re.search(rf"^{name}:\s+(\d+) kB", rollup, re.M)[1]) * 1024 for name in names}
+        below = processes.below(self.started[-1].pid)[1:]
+        sides = {"httpd": [pid for pid in below if processes.executable(pid) == httpd and pid not in workers]}
+        if self.contender.has_workers:
+            sides["worker"] = workers
+        for side, pids in sides.items():
+            if len(pids) != 1:
+                raise Wrong(f"{self.title}: one {side} process is expected, there are {len(pids)}")
+        return {side: processes.anonymous_bytes(pids[0]) for side, pids in sides.items()}
 
     def complaints(self) -> list[str]:
         """Lines of the error log at level warn or above."""
@@ -309,15 +369,3 @@ def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return probe.getsockname()[1]
-
-
-def is_running(pid: int, mention: str) -> bool:
-    """Whether the process is still the one we mean: its command line names our folder."""
-    try:
-        return mention.encode() in Path(f"/proc/{pid}/cmdline").read_bytes()
-    except OSError:
-        return False
-
-
-def server_group() -> str:
-    return grp.getgrgid(pwd.getpwnam(server_user()).pw_gid).gr_name

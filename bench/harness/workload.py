@@ -149,5 +149,13 @@ WORKLOADS = {
             b"Hello World!",
             Size(warm_up=50, few=50, many=1050, memory=2000),
         ),
+        Workload(
+            "python2ms",
+            "some 2 ms of Python",
+            _request("/python2ms", *_PLAIN),
+            (_TEXT, _length(12)),
+            b"Hello World!",
+            Size(warm_up=5, few=5, many=55, memory=500),
+        ),
     )
 }

@@ -8,6 +8,9 @@ import pytest
 
 from harness.httpd import HttpdStartError
 
+# The same lines are good and bad in both modes; tests/daemon has those of daemon groups.
+pytestmark = pytest.mark.mode("embedded")
+
 ON_OFF = [
     "WSGIPassAuthorization",
     "WSGIScriptReloading",
@@ -238,13 +241,13 @@ def test_directives_of_the_past(verdict, line):
 class TestPythonHome:
     @pytest.mark.parametrize("home", ["/no/such/folder", "/etc/passwd", "/etc"])
     def test_a_home_without_python(self, verdict, home):
-        is_accepted, said = verdict("", python_home=f'WSGIPythonHome "{home}"')
+        is_accepted, said = verdict("", python_home=home)
         assert not is_accepted
         assert "WSGIPythonHome" in said
         assert home in said
 
     def test_a_python_that_fails(self, new_server):
-        server = new_server("", python_home='WSGIPythonHome "${root}/home"')
+        server = new_server("", python_home="${root}/home")
         failing = "#!/bin/sh\necho 'this Python is broken' >&2\nexit 3\n"
         server.write("home/bin/python3", failing).chmod(0o755)
         server.write("home/bin/python", failing).chmod(0o755)
@@ -253,6 +256,6 @@ class TestPythonHome:
         assert f"{server.root}/home" in result.stderr
 
     def test_the_server_does_not_start_either(self, new_server):
-        server = new_server("", python_home='WSGIPythonHome "/no/such/folder"')
+        server = new_server("", python_home="/no/such/folder")
         with pytest.raises(HttpdStartError, match="/no/such/folder"):
             server.start()

@@ -127,6 +127,10 @@ def test_expires(server):
     assert server.get("/expires?status=200+OK&body=x").headers["Cache-Control"] == "max-age=3600"
 
 
+RANGES = pytest.mark.differs("a daemon's file is served in ranges", reference="daemon")
+
+
+@RANGES
 @pytest.mark.parametrize(
     ("asked", "start", "end"), [("0-99", 0, 100), ("500-", 500, 10_000), ("-100", 9_900, 10_000)]
 )
@@ -137,6 +141,7 @@ def test_a_range_of_a_file(server, asked, start, end):
     assert response.content == pattern(10_000)[start:end]
 
 
+@RANGES
 def test_ranges_of_a_file(server):
     response = server.get("/file_wrapper/file?size=10000", headers={"Range": "bytes=0-9,100-109"})
     assert response.status_code == 206
@@ -145,6 +150,7 @@ def test_ranges_of_a_file(server):
 
 
 @pytest.mark.allows("WSGI0174", "OSError: .*failed to write response data", on="references")
+@RANGES
 def test_a_range_beyond_the_end(server):
     response = server.get("/file_wrapper/file?size=100", headers={"Range": "bytes=200-300"})
     assert response.status_code == 416

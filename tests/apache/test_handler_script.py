@@ -21,9 +21,10 @@ OTHER = HANDLER.replace('"application/json"', '"application/x-other"')
 @pytest.fixture(scope="module")
 def server(start_shared):
     return start_shared(
-        """
+        r"""
         WSGIHandlerScript by-suffix "${root}/handlers/one.py"
-        WSGIHandlerScript grouped "${root}/handlers/one.py" process-group=%{GLOBAL} application-group=handlers
+        WSGIHandlerScript grouped "${root}/handlers/one.py" \
+            process-group=${process_group} application-group=handlers
         WSGIHandlerScript authorized "${root}/handlers/one.py" pass-authorization=On
         WSGIHandlerScript overlaid "${root}/handlers/one.py"
         WSGIHandlerScript broken "${root}/handlers/none.py"

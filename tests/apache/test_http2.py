@@ -59,6 +59,7 @@ def test_a_body(client):
     assert response.json() == [len(data), hashlib.sha256(data).hexdigest()]
 
 
+@pytest.mark.differs("a daemon gets a body of unknown length (HTTP/2)", reference="daemon")
 def test_a_body_of_unknown_length(client):
     response = client.post("/input/digest", content=iter([b"abc", b"def"]))
     assert response.json() == [6, hashlib.sha256(b"abcdef").hexdigest()]
@@ -78,6 +79,7 @@ def test_statuses(client, status):
     assert response.content == b""
 
 
+@pytest.mark.differs("the reply to a HEAD request over HTTP/2 has no body", reference="daemon")
 def test_head(client):
     response = client.head("/iteration/large")
     assert (response.status_code, response.content) == (200, b"")
@@ -111,6 +113,7 @@ async def pieces(piece, count):
         yield piece
 
 
+@pytest.mark.differs("a daemon gets a body of unknown length (HTTP/2)", reference="daemon")
 def test_streams_with_bodies_at_once(server):
     async def post(client, number):
         piece = bytes([number]) * 10_000

@@ -20,7 +20,7 @@ def application(environ, start_response):
 @pytest.mark.provokes("imported app into ''")
 def test_before_the_first_request(start):
     server = start(
-        'WSGIImportScript "${root}/site/app.wsgi" process-group=%{GLOBAL} application-group=%{GLOBAL}',
+        'WSGIImportScript "${root}/site/app.wsgi" process-group=${process_group} application-group=%{GLOBAL}',
         files={"site/app.wsgi": SCRIPT.format(name="app")},
     )
     server.error_log.wait_for("imported app")
@@ -30,7 +30,7 @@ def test_before_the_first_request(start):
 def test_a_request_finds_it_loaded(start):
     server = start(
         """
-        WSGIImportScript "${root}/site/app.wsgi" process-group=%{GLOBAL} application-group=early
+        WSGIImportScript "${root}/site/app.wsgi" process-group=${process_group} application-group=early
         WSGIScriptAlias /app "${root}/site/app.wsgi"
         WSGIApplicationGroup early
         """,
@@ -44,9 +44,9 @@ def test_a_request_finds_it_loaded(start):
 def test_in_the_order_of_the_configuration(start):
     server = start(
         """
-        WSGIImportScript "${root}/a.wsgi" process-group=%{GLOBAL} application-group=g
-        WSGIImportScript "${root}/b.wsgi" application-group=%{GLOBAL} process-group=%{GLOBAL}
-        WSGIImportScript "${root}/c.wsgi" process-group=%{GLOBAL} application-group=g
+        WSGIImportScript "${root}/a.wsgi" process-group=${process_group} application-group=g
+        WSGIImportScript "${root}/b.wsgi" application-group=%{GLOBAL} process-group=${process_group}
+        WSGIImportScript "${root}/c.wsgi" process-group=${process_group} application-group=g
         """,
         files={f"{name}.wsgi": SCRIPT.format(name=name) for name in "abc"},
     )
@@ -61,7 +61,7 @@ def test_in_a_virtual_host(start):
         """
         Listen 127.0.0.1:${port2}
         <VirtualHost 127.0.0.1:${port2}>
-            WSGIImportScript "${root}/app.wsgi" process-group=%{GLOBAL} application-group=%{GLOBAL}
+            WSGIImportScript "${root}/app.wsgi" process-group=${process_group} application-group=%{GLOBAL}
         </VirtualHost>
         """,
         files={"app.wsgi": SCRIPT.format(name="app")},
@@ -74,7 +74,7 @@ def test_in_a_virtual_host(start):
 def test_a_failure_is_logged_and_the_server_serves(start):
     server = start(
         """
-        WSGIImportScript "${root}/broken.wsgi" process-group=%{GLOBAL} application-group=%{GLOBAL}
+        WSGIImportScript "${root}/broken.wsgi" process-group=${process_group} application-group=%{GLOBAL}
         WSGIScriptAlias /interpreter "${apps}/interpreter.wsgi"
         """,
         files={"broken.wsgi": "raise ImportError('cannot start')\n"},

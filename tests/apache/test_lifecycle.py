@@ -80,6 +80,10 @@ class Load:
             self.answers += 1
 
 
+DRAINS = pytest.mark.differs("a graceful restart lets daemons finish", reference="daemon", run=False)
+
+
+@DRAINS
 def test_a_graceful_restart_under_load_loses_nothing(start):
     server = start('WSGIScriptAlias /iteration "${apps}/iteration.wsgi"')
     with Load(server) as load:
@@ -108,6 +112,7 @@ def test_a_graceful_restart_reads_the_configuration(start):
     assert server.get("/new/list").text == "abc"
 
 
+@DRAINS
 def test_a_graceful_restart_lets_requests_finish(start):
     server = start('WSGIScriptAlias /slow "${root}/slow.wsgi"', files={"slow.wsgi": SLOW})
     with server.raw() as waiting:
@@ -118,6 +123,7 @@ def test_a_graceful_restart_lets_requests_finish(start):
         assert waiting.response()[1].data == b"done"
 
 
+@DRAINS
 @pytest.mark.differs("a child with threads ends when it is told to", reference="reference", run=False)
 def test_a_graceful_stop_lets_requests_finish(start):
     server = start('WSGIScriptAlias /slow "${root}/slow.wsgi"', files={"slow.wsgi": SLOW})

@@ -45,12 +45,14 @@ def at_once(count, request):
         return list(pool.map(request, range(count)))
 
 
+@pytest.mark.mode("embedded")
 def test_it_says_how_it_runs(server, mpm):
     shown = server.get("/environ").json()
     assert shown["wsgi.multiprocess"][1] is True
     assert shown["wsgi.multithread"][1] is (mpm.name != "prefork")
 
 
+@pytest.mark.mode("embedded")
 def test_one_process_with_one_thread_says_so(start, mpm):
     server = start(CONFIG, mpm=dataclasses.replace(mpm, threads=1))
     shown = server.get("/environ").json()
@@ -87,16 +89,17 @@ def test_many_requests_at_once(server):
     assert all(at_once(24, post))
 
 
-def test_requests_run_at_once(start, mpm):
-    if mpm.name == "prefork":
-        server = start(CONFIG, mpm=dataclasses.replace(mpm, processes=4))
+def test_requests_run_at_once(start, mpm, lane):
+    """In the threads of a process; in embedded mode with prefork each process has but one."""
+    server = start(CONFIG, mpm=dataclasses.replace(mpm, processes=4), files={"rendezvous.wsgi": RENDEZVOUS})
+    if mpm.name == "prefork" and not lane.is_daemon:
         pids = {answer["pid"] for answer in at_once(16, lambda _: server.get("/interpreter").json())}
         assert pids <= set(server.children())
     else:
-        server = start(CONFIG, files={"rendezvous.wsgi": RENDEZVOUS})
         assert at_once(4, lambda _: server.get("/rendezvous").text) == ["met"] * 4
 
 
+@pytest.mark.mode("embedded")
 def test_a_process_that_is_replaced(start, mpm):
     server = start(CONFIG + "MaxConnectionsPerChild 10\n", mpm=dataclasses.replace(mpm, processes=2))
     pids = {server.get("/interpreter").json()["pid"] for _ in range(30)}

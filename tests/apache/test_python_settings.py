@@ -40,7 +40,7 @@ def test_the_scripts_folder_is_not_on_the_path(facts, servers):
 class TestPythonPath:
     def test_folders_come_first_in_order(self, start):
         files = {"lib/one/first_module.py": "", "lib/two/second_module.py": ""}
-        server = start(ALIAS + 'WSGIPythonPath "${root}/lib/one:${root}/lib/two"\n', files=files)
+        server = start(ALIAS, python_path="${root}/lib/one:${root}/lib/two", files=files)
         for path in ("/interpreter", "/global"):
             shown = server.get(path).json()
             assert shown["path"][:2] == [f"{server.root}/lib/one", f"{server.root}/lib/two"]
@@ -48,7 +48,7 @@ class TestPythonPath:
     def test_path_configuration_files_are_obeyed(self, start):
         """A relative line of a .pth file is a folder below the one it lies in."""
         files = {"lib/one/links.pth": "linked\n", "lib/one/linked/module.py": ""}
-        server = start(ALIAS + 'WSGIPythonPath "${root}/lib/one"\n', files=files)
+        server = start(ALIAS, python_path="${root}/lib/one", files=files)
         path = server.get("/interpreter").json()["path"]
         assert path[:2] == [f"{server.root}/lib/one", f"{server.root}/lib/one/linked"]
 
@@ -86,6 +86,7 @@ def test_dont_write_bytecode(facts):
     assert facts("WSGIDontWriteBytecode On\n")["dont_write_bytecode"] is True
 
 
+@pytest.mark.mode("embedded")
 def test_eggs(facts):
     assert facts("WSGIPythonEggs /var/cache/eggs\n")["eggs"] == "/var/cache/eggs"
 
@@ -139,7 +140,7 @@ def test_home_is_a_virtual_environment(start, venv):
         WSGIScriptAlias /app "${root}/app.wsgi"
         WSGIScriptAlias /global "${root}/app.wsgi" application-group=%{GLOBAL}
         """,
-        python_home=f'WSGIPythonHome "{venv}"',
+        python_home=str(venv),
         files={"app.wsgi": IMPORTING},
     )
     for path in ("/app", "/global"):
@@ -152,7 +153,7 @@ def test_home_is_a_virtual_environment(start, venv):
 @pytest.mark.every_python
 def test_home_is_an_installation(start, lane):
     home = lane.readable_python.home
-    server = start(ALIAS, python_home=f'WSGIPythonHome "{home}"')
+    server = start(ALIAS, python_home=str(home))
     shown = server.get("/interpreter").json()
     assert shown["prefix"] == shown["base_prefix"] == str(home)
     assert tuple(shown["version"])[:2] == lane.python.minor

@@ -1,4 +1,4 @@
-"""A changed script is loaded anew, in the same process, before the next request."""
+"""A changed script is loaded anew before the next request; embedded, in the same process."""
 
 from __future__ import annotations
 
@@ -71,6 +71,7 @@ def script(start):
     return make
 
 
+@pytest.mark.mode("embedded")
 def test_a_changed_script_is_reloaded_in_the_same_process(script):
     script = script()
     _version, pid, loads = script.ask()
@@ -91,6 +92,7 @@ def test_a_script_that_became_older_is_reloaded_too(script):
     assert script.ask()[0] == "three"
 
 
+@pytest.mark.mode("embedded")
 @pytest.mark.provokes("Loading")
 def test_the_log_tells(script):
     script = script()
@@ -138,6 +140,7 @@ def test_system_exit_while_loading_is_not_obeyed(script):
 
 
 @pytest.mark.provokes("WSGI0089")
+@pytest.mark.differs("a script without the callable is not found", reference="daemon")
 def test_a_script_without_the_callable(script):
     script = script(content="x = 1\n")
     assert script.server.get("/app").status_code == 404
@@ -152,6 +155,7 @@ class TestReloadRequired:
         script.server.write("site/app.wsgi.wanted", "no")
         return script
 
+    @pytest.mark.mode("embedded")
     def test_it_decides(self, asking):
         assert asking.ask()[2] == 1
         assert asking.ask()[2] == 1

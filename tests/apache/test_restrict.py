@@ -17,12 +17,14 @@ def attempts(start):
     return lambda lines="": start(ALIAS + lines).get("/interpreter/restricted").json()
 
 
+@pytest.mark.mode("embedded")
 @pytest.mark.provokes("WSGI0143")
 def test_embedded(start):
     server = start(ALIAS + "WSGIRestrictEmbedded On\n")
     assert server.get("/interpreter").status_code == 500
 
 
+@pytest.mark.mode("embedded")
 def test_embedded_off(start):
     assert start(ALIAS + "WSGIRestrictEmbedded Off\n").get("/interpreter").status_code == 200
 
@@ -64,7 +66,7 @@ def test_signals_off(start):
     start(
         """
         WSGIRestrictSignal Off
-        WSGIImportScript "${root}/signals.py" process-group=%{GLOBAL} application-group=%{GLOBAL}
+        WSGIImportScript "${root}/signals.py" process-group=${process_group} application-group=%{GLOBAL}
         """,
         files={
             "signals.py": "import signal, sys\nsignal.signal(signal.SIGUSR2, signal.SIG_IGN)\n"
@@ -73,12 +75,14 @@ def test_signals_off(start):
     ).error_log.wait_for("registered")
 
 
+@pytest.mark.mode("embedded")
 @pytest.mark.provokes("WSGI0149")
 def test_process_groups_without_embedded_mode(start):
     server = start(ALIAS + "WSGIRestrictProcess somewhere\n")
     assert server.get("/interpreter").status_code == 500
 
 
+@pytest.mark.mode("embedded")
 def test_process_groups_with_embedded_mode(start):
     server = start(ALIAS + "WSGIRestrictProcess %{GLOBAL} somewhere\n")
     assert server.get("/interpreter").status_code == 200

@@ -202,21 +202,27 @@ def test_expect_continue_is_answered_when_nothing_is_read_first(gateway):
         assert connection.response()[1].data == b'["", "abc"]'
 
 
+@pytest.mark.differs("a body is read from the client when the application reads it", reference="daemon")
 def test_no_continue_when_the_body_is_not_read(gateway):
     with gateway.raw() as connection:
         connection.request("POST /input/ignore", "Content-Length: 3", "Expect: 100-continue")
         assert connection.read_head().status == 200
 
 
+@pytest.mark.differs("a reply may begin while the body still comes", reference="daemon", run=False)
 def test_the_answer_begins_while_the_body_still_comes(gateway):
     with gateway.raw() as connection:
         connection.request("POST /input/echo", "Content-Length: 200000", body=b"a" * 65536)
         head = connection.read_head()
-        assert connection.read_chunk() == b"a" * 65536
+        begun = b""
+        while len(begun) < 65536:
+            begun += connection.read_chunk()
+        assert begun == b"a" * 65536
         connection.send(b"b" * (200_000 - 65536))
         assert connection.read_body(head).data == b"b" * (200_000 - 65536)
 
 
+@pytest.mark.allows("WSGI0126", on="references")
 def test_a_client_that_leaves_raises_oserror(gateway):
     with gateway.raw() as connection:
         connection.request("POST /input/failures", "Content-Length: 100000", body=b"only this")
@@ -228,6 +234,7 @@ def test_a_client_that_leaves_raises_oserror(gateway):
     assert "request data read error" in report[0][2]
 
 
+@pytest.mark.allows("WSGI0126", on="references")
 def test_bad_chunking_raises_oserror(gateway):
     with gateway.raw() as connection:
         connection.request(

@@ -13,7 +13,7 @@ def about(gateway):
 def test_mod_wsgi(about, gateway, lane):
     shown = about("mod_wsgi")
     assert shown["version"] == list(lane.mod_wsgi_version)
-    assert shown["process_group"] == ""
+    assert shown["process_group"] == lane.process_group
     assert shown["application_group"] == f"localhost:{gateway.port}|/module"
     assert shown["application_group"] == shown["environ application_group"]
     assert shown["in sys.modules"]

@@ -13,7 +13,6 @@ import pytest
 
 CONFIG = """
 WSGIScriptAlias / "${root}/site/site_under_test/wsgi.py" application-group=%{GLOBAL}
-WSGIPythonPath "${root}/site"
 Alias /static/ "${root}/site/data/static/"
 """
 SUBINTERPRETER = CONFIG.replace(" application-group=%{GLOBAL}", "")
@@ -23,8 +22,7 @@ PASSWORD = "correct horse battery staple"
 @pytest.fixture(scope="module", params=[CONFIG, SUBINTERPRETER], ids=["main-interpreter", "sub-interpreter"])
 def server(request, servers, lane, venv):
     """A migrated site with one administrator, its data writable by the server's user."""
-    home = f'WSGIPythonHome "{venv}"'
-    server = servers.new(lane, request.param, python_home=home)
+    server = servers.new(lane, request.param, python_home=str(venv), python_path="${root}/site")
     site = server.root / "site"
     shutil.copytree(servers.folder / "apps" / "django_site", site)
     data = site / "data"

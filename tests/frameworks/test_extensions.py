@@ -20,7 +20,7 @@ def server(start, venv):
         WSGIScriptAlias /main "${root}/app.wsgi" application-group=%{GLOBAL}
         WSGIScriptAlias /other "${root}/app.wsgi" application-group=other
         """,
-        python_home=f'WSGIPythonHome "{venv}"',
+        python_home=str(venv),
         files={"app.wsgi": SCRIPT},
     )
 

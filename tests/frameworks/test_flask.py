@@ -12,7 +12,7 @@ import pytest
 def server(start_shared, venv):
     return start_shared(
         'WSGIScriptAlias /site "${apps}/flask_site/flask.wsgi"',
-        python_home=f'WSGIPythonHome "{venv}"',
+        python_home=str(venv),
     )
 
 

@@ -1,7 +1,8 @@
 """A real httpd in a private folder on free ports: its configuration, its life, its logs.
 
 The interesting lines of a configuration stand in the test; this adds the rest. In them `${port}`, `${root}`,
-`${docroot}`, `${apps}`, `${session}` and the extra ports `${port2}`, `${port3}` are filled in.
+`${docroot}`, `${apps}`, `${session}`, the extra ports `${port2}`, `${port3}`, and `${process_group}`, what
+`process-group=` has to name for the processes of the lane, are filled in.
 """
 
 from __future__ import annotations
@@ -23,8 +24,10 @@ from pathlib import Path
 
 import httpx
 
+from harness import processes
 from harness.error_log import ErrorLog
 from harness.lane import Lane, MissingComponentError
+from harness.processes import Process
 from harness.raw_http import RawConnection
 from harness.wait import wait_until
 
@@ -74,11 +77,20 @@ class Httpd:
         mpm: Mpm | None = None,
         modules: Iterable[str] = (),
         files: Mapping[str, str | bytes] | None = None,
+        folders: Iterable[str] = (),
         env: Mapping[str, str] | None = None,
         python_home: str | None = None,
+        python_path: str = "",
+        own_groups: bool = False,
+        names_user: bool = True,
         load_module: str | None = None,
     ) -> None:
-        """Write the configuration and `files` (by path below the folder) into `folder`."""
+        """Write the configuration and `files` (by path below the folder) into `folder`.
+
+        `folders` are made there too, and every user may write to them. Without `names_user` the configuration
+        says itself as whom the server runs.
+        `python_home`, `python_path` and `own_groups` are for `Lane.mode_lines`.
+        """
         self.root = folder
         self.lane = lane
         self.mpm = mpm or Mpm()
@@ -91,16 +103,21 @@ class Httpd:
             (folder / name).mkdir(parents=True)
         for name, content in (files or {}).items():
             self.write(name, content)
+        for name in folders:
+            (folder / name).mkdir(parents=True, exist_ok=True)
+            (folder / name).chmod(0o777)
         self._placeholders = {
             "root": folder,
             "docroot": folder / "htdocs",
             "apps": session / "apps",
             "session": session,
+            "process_group": lane.process_group or "%{GLOBAL}",
             **{f"port{index + 1}".replace("port1", "port"): port for index, port in enumerate(self._ports)},
         }
         self._modules = (*_BASE_MODULES, *modules)
         self._load = lane.load_module(session) if load_module is None else load_module
-        self._home = lane.python_home() if python_home is None else python_home
+        self._user = _server_user() if names_user else ""
+        self._mode = lane.mode_lines(python_home, python_path, own_groups=own_groups)
         self.configure(config)
 
     # Configuration
@@ -136,8 +153,8 @@ class Httpd:
     def configure(self, config: str) -> None:
         """Write httpd.conf anew with the test's lines; a graceful restart reads it."""
         modules = "\n".join(_load_line(name) for name in self._modules)
-        home, test_lines = (
-            string.Template(text).safe_substitute(self._placeholders) for text in (self._home, config)
+        mode, test_lines = (
+            string.Template(text).safe_substitute(self._placeholders) for text in (self._mode, config)
         )
         self.config_file.write_text(f"""\
 ServerRoot "{self.root}"
@@ -148,9 +165,9 @@ Listen 127.0.0.1:{self.port}
 {_load_line(f"mpm_{self.mpm.name}")}
 {modules}
 {self._load}
-{home}
+{mode}
 {self.mpm.lines()}
-{_server_user()}
+{self._user}
 ErrorLog "{self.root}/logs/error.log"
 LogLevel notice wsgi:info
 CustomLog "{self.root}/logs/access.log" "%h %u \\"%r\\" %>s %B"
@@ -229,8 +246,8 @@ Listen 127.0.0.1:{self._status_port}
     def kill(self) -> None:
         """End every process of this server unconditionally."""
         if self.process is not None:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(self.process.pid, signal.SIGKILL)
+            for process in self.processes():
+                process.signal(signal.SIGKILL)
             self.process.wait(10)
 
     def children(self) -> list[int]:
@@ -238,16 +255,35 @@ Listen 127.0.0.1:{self._status_port}
         path = Path(f"/proc/{self._running().pid}/task/{self._running().pid}/children")
         return [int(pid) for pid in path.read_text().split()]
 
+    def processes(self) -> list[Process]:
+        """Every living process of this server, its parent first."""
+        parent = self._running().pid
+        found = {process.pid: process for process in processes.of_session(parent)}
+        with contextlib.suppress(ProcessLookupError):
+            found |= {process.pid: process for process in Process.at(parent).descendants()}
+        return sorted(found.values(), key=lambda process: (process.pid != parent, process.pid))
+
     def _end(self, how: signal.Signals) -> None:
         self._close_clients()
+        everyone = self.processes()
         process = self._running()
         process.send_signal(how)
         try:
             process.wait(30)
-            wait_until(lambda: not _group_lives(process.pid), "httpd's children to end")
-        except (subprocess.TimeoutExpired, TimeoutError):
+            self.wait_until_gone(everyone)
+        except (subprocess.TimeoutExpired, TimeoutError) as error:
+            left = {process.pid: process.command for process in self.processes()}
             self.kill()
-            raise AssertionError(f"httpd did not end after {how.name}\n{self.error_log.text()}") from None
+            log = self.error_log.text()
+            raise AssertionError(f"httpd did not end after {how.name}: {error} {left}\n{log}") from None
+
+    def wait_until_gone(self, everyone: Iterable[Process], timeout: float = 15.0) -> None:
+        """Wait until none of those processes, and no other of this server, lives; else TimeoutError."""
+
+        def are_gone() -> bool:
+            return not any(process.is_alive for process in everyone) and not self.processes()
+
+        wait_until(are_gone, "the server's processes to end", timeout)
 
     def _close_clients(self) -> None:
         for client in self._clients:
@@ -271,7 +307,7 @@ Listen 127.0.0.1:{self._status_port}
         if self._running().poll() is not None:
             return True
         with contextlib.suppress(httpx.TransportError):
-            return bool(self._scoreboard())
+            return bool(self.scoreboard())
         return False
 
     # Clients
@@ -326,17 +362,18 @@ Listen 127.0.0.1:{self._status_port}
         """Wait until no request is being processed, so that all they log has been logged."""
         wait_until(self._is_idle, "httpd to become idle")
 
-    def _is_idle(self) -> bool:
-        """Whether the only worker at work is the one that answers this question."""
-        return sum(self._scoreboard().count(state) for state in "RWLC") <= 1
-
-    def _scoreboard(self) -> str:
+    def scoreboard(self) -> str:
+        """A letter for each of httpd's workers, as mod_status has it."""
         url = f"http://127.0.0.1:{self._status_port}/?auto"
         closing = {"Connection": "close"}
         status = httpx.get(url, headers=closing, timeout=10, verify=_tls_context(), trust_env=False).text
         scoreboard = re.search(r"^Scoreboard: (.*)$", status, re.MULTILINE)
         assert scoreboard, status
         return scoreboard[1]
+
+    def _is_idle(self) -> bool:
+        """Whether the only worker at work is the one that answers this question."""
+        return sum(self.scoreboard().count(state) for state in "RWLC") <= 1
 
 
 def free_port() -> int:
@@ -357,14 +394,6 @@ def _server_user() -> str:
         return ""
     pwd.getpwnam(account)
     return f"User {account}\nGroup {account}"
-
-
-def _group_lives(group: int) -> bool:
-    try:
-        os.killpg(group, 0)
-    except ProcessLookupError:
-        return False
-    return True
 
 
 @cache

@@ -1,10 +1,11 @@
-"""A lane: one gateway module with one Python, against which the same tests run."""
+"""A lane: one gateway module in one mode with one Python, against which the same tests run."""
 
 from __future__ import annotations
 
 import os
 import shutil
 import subprocess
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -12,14 +13,31 @@ from pathlib import Path
 from harness import places, pythons
 from harness.pythons import Python
 
-APACHE_EMBEDDED = "apache-embedded"
+APACHE = "apache"
 REFERENCE = "reference"
 REFERENCE_6 = "reference-6"
-NAMES = (APACHE_EMBEDDED, REFERENCE, REFERENCE_6)
+EMBEDDED = "embedded"
+DAEMON = "daemon"
+
+# The daemon group whose processes run what a configuration does not give to a group of its own.
+GROUP = "site"
 
 _DEBIAN_MOD_WSGI = Path("/usr/lib/apache2/modules/mod_wsgi.so")
 _MOD_WSGI_6 = places.TESTS / "reference-6-requirements.txt"
 _COMPANIONS = ("liboxwsgi_runtime.so", "oxwsgi")
+
+
+# A lane's name, with its gateway and its mode.
+_LANES = {
+    "apache-embedded": (APACHE, EMBEDDED),
+    "apache-daemon": (APACHE, DAEMON),
+    "reference": (REFERENCE, EMBEDDED),
+    "reference-daemon": (REFERENCE, DAEMON),
+    "reference-6": (REFERENCE_6, EMBEDDED),
+    "reference-6-daemon": (REFERENCE_6, DAEMON),
+}
+NAMES = tuple(_LANES)
+DEFAULT = ("apache-embedded", "apache-daemon")
 
 
 class MissingComponentError(Exception):
@@ -35,18 +53,37 @@ class Lane:
     module: Path | None
 
     @property
+    def gateway(self) -> str:
+        """Whose module it is, in whichever mode."""
+        return _LANES[self.name][0]
+
+    @property
+    def mode(self) -> str:
+        """Where applications run: in httpd's children (EMBEDDED) or in processes of their own (DAEMON)."""
+        return _LANES[self.name][1]
+
+    @property
+    def is_daemon(self) -> bool:
+        return self.mode == DAEMON
+
+    @property
     def is_reference(self) -> bool:
-        return self.name != APACHE_EMBEDDED
+        return self.gateway != APACHE
+
+    def answers_to(self, name: str | None) -> bool:
+        """Whether a marker that names lanes means this one: by lane, gateway, mode, or as a reference."""
+        names = {None, self.name, self.gateway, self.mode, f"{self.gateway}-{self.mode}"}
+        return name in (names | {"references"} if self.is_reference else names)
 
     @property
     def mod_wsgi_version(self) -> tuple[int, int, int]:
         """The level of compatibility `mod_wsgi.version` reports."""
-        return {APACHE_EMBEDDED: (6, 0, 5), REFERENCE: (4, 9, 4), REFERENCE_6: (6, 1, 1)}[self.name]
+        return {APACHE: (6, 0, 5), REFERENCE: (4, 9, 4), REFERENCE_6: (6, 1, 1)}[self.gateway]
 
     @property
     def stops_promptly(self) -> bool:
-        """Whether a child with threads ends when told to: one with 4.9.4 waits for httpd's SIGKILL."""
-        return self.name != REFERENCE
+        """Whether a child with threads ends when told to: one with 4.9.4 in it waits for httpd's SIGKILL."""
+        return (self.gateway, self.mode) != (REFERENCE, EMBEDDED)
 
     @property
     def id(self) -> str:
@@ -54,10 +91,11 @@ class Lane:
 
     def require(self) -> None:
         """Raise MissingComponentError when a needed file is absent."""
-        if self.name == REFERENCE and not _DEBIAN_MOD_WSGI.exists():
+        if self.gateway == REFERENCE and not _DEBIAN_MOD_WSGI.exists():
             raise MissingComponentError(f"{_DEBIAN_MOD_WSGI} is missing: install libapache2-mod-wsgi-py3")
         if self.module:
-            for path in (self.module, self.module.parent / _COMPANIONS[0]):
+            companions = _COMPANIONS if self.is_daemon else _COMPANIONS[:1]
+            for path in (self.module, *(self.module.parent / name for name in companions)):
                 if not path.exists():
                     raise MissingComponentError(
                         f"{path} is missing: run `cargo build --release`, or name --module"
@@ -69,17 +107,38 @@ class Lane:
 
     def load_module(self, session: Path) -> str:
         """The configuration lines that load this lane's module with this lane's Python."""
-        if self.name == REFERENCE:
+        if self.gateway == REFERENCE:
             return f'LoadModule wsgi_module "{_DEBIAN_MOD_WSGI}"'
-        if self.name == REFERENCE_6:
+        if self.gateway == REFERENCE_6:
             venv = self.readable_python.venv(_MOD_WSGI_6)
             (module,) = venv.glob("lib/python3*/site-packages/mod_wsgi/server/*.so")
             return f'LoadModule wsgi_module "{module}"'
         return f'LoadModule wsgi_module "{self.installed_module(session)}"'
 
-    def python_home(self) -> str:
-        """The directive that chooses this lane's Python; empty where the module is built for it."""
-        return "" if self.is_reference else f'WSGIPythonHome "{self.readable_python.home}"'
+    @property
+    def process_group(self) -> str:
+        """What `mod_wsgi.process_group` is where a configuration names no group."""
+        return GROUP if self.is_daemon else ""
+
+    def mode_lines(self, python_home: str | None, python_path: str, *, own_groups: bool) -> str:
+        """The directives by which applications run in this lane's mode, with its Python or `python_home`.
+
+        With `own_groups` the configuration that follows says itself which processes run what. An empty
+        `python_home` leaves the choice to the gateway.
+        """
+        if python_home is None:
+            # A reference module is built for one Python.
+            python_home = "" if self.is_reference else str(self.readable_python.home)
+        settings = {"home": python_home, "path": python_path}
+        given = {name: value for name, value in settings.items() if value}
+        if not self.is_daemon:
+            return "\n".join(f'WSGIPython{name.title()} "{value}"' for name, value in given.items())
+        # What is not meant to run in httpd's children cannot.
+        restricted = "WSGIRestrictEmbedded On"
+        if own_groups:
+            return f'{restricted}\nWSGIPythonHome "{python_home}"' if python_home else restricted
+        options = "".join(f' python-{name}="{value}"' for name, value in given.items())
+        return f"{restricted}\nWSGIDaemonProcess {GROUP} threads=8{options}\nWSGIProcessGroup {GROUP}"
 
     def installed_module(self, session: Path) -> Path:
         """The module, copied with its companions to where the server's user can read them."""
@@ -95,34 +154,37 @@ class Lane:
         return folder / self.module.name
 
 
-def choose(names: list[str], homes: list[str], module: Path) -> list[Lane]:
+def choose(names: Iterable[str], homes: list[str], module: Path) -> list[Lane]:
     """The lanes the command line asks for; MissingComponentError when one cannot run."""
     lanes: list[Lane] = []
     for name in names:
-        if name == APACHE_EMBEDDED:
-            lanes += [Lane(name, python, module) for python in _pythons(homes)]
+        gateway, mode = _LANES[name]
+        if gateway == APACHE:
+            lanes += [Lane(name, python, module) for python in _pythons(homes, mode)]
         else:
-            lanes.append(Lane(name, _named(pythons.DEBIAN), None))
+            lanes.append(Lane(name, _named(pythons.DEBIAN, mode), None))
     for lane in lanes:
         lane.require()
     return lanes
 
 
-def _pythons(homes: list[str]) -> list[Python]:
+def _pythons(homes: list[str], mode: str) -> list[Python]:
     if homes:
-        return [_named(Path(home)) for home in homes]
-    found = pythons.find()
+        return [_named(Path(home), mode) for home in homes]
+    found = [python for python in pythons.find() if mode == DAEMON or python.has_library]
     if os.environ.get("CI") and len({python.minor for python in found}) < 2:
         names = ", ".join(python.name for python in found) or "none"
         raise MissingComponentError(f"fewer than two minor versions of Python were found: {names}")
     return found
 
 
-def _named(home: Path) -> Python:
+def _named(home: Path, mode: str) -> Python:
     try:
         python = pythons.at(home)
     except subprocess.CalledProcessError as error:
         raise MissingComponentError(f"{home}/bin/python3 does not run: {error}") from error
     if python is None:
-        raise MissingComponentError(f"{home} holds no CPython from 3.10 up with a GIL and a shared libpython")
+        raise MissingComponentError(f"{home} holds no CPython from 3.10 up with a GIL")
+    if mode == EMBEDDED and not python.has_library:
+        raise MissingComponentError(f"{home} holds no shared libpython, which embedded mode needs")
     return python

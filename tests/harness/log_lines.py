@@ -17,6 +17,7 @@ _TEXTS_WITHOUT_NUMBERS = {
     "WSGI0105": r"Failed to (exec|parse) Python script file|could not be loaded as Python module",
     "WSGI0106": r"Could not read/compile source file",
     "WSGI0107": r"SystemExit exception raised when doing exec of Python script file",
+    "WSGI0126": r"Request data read error when proxying data to daemon process",
     "WSGI0134": r"Options ExecCGI is off in this directory",
     "WSGI0135": r"Target WSGI script not found or unable to stat",
     "WSGI0136": r"Attempt to invoke directory as WSGI application",
@@ -42,11 +43,37 @@ _NOISE = {
 def noise(lane: Lane) -> list[str]:
     """Regular expressions for what is no fault of any test."""
     # httpd's event MPM says the first when a connection ends in the moment its child stops.
-    return [r"AH0309[23]: .*apr_pollset_add failure", *_NOISE.get(lane.name, [])]
+    return [r"AH0309[23]: .*apr_pollset_add failure", *_NOISE.get(lane.gateway, [])]
 
 
 def pattern(lane: Lane, what: str) -> str:
     """The regular expression by which the lane's log is searched for a number or a text."""
-    if NUMBER.fullmatch(what) and lane.name == REFERENCE:
+    if NUMBER.fullmatch(what) and lane.gateway == REFERENCE:
         return _TEXTS_WITHOUT_NUMBERS.get(what, _NEVER)
     return what
+
+
+def died(group: str, pid: int) -> str:
+    """A process of the group ended without having been told to."""
+    return rf"Process '{group}' \(pid={pid}\) has died"
+
+
+# How mod_wsgi 6.1.1 says why a process shuts down; the reasons are those it gives to `process_stopping`.
+_REASONS = {
+    "maximum_requests": "Maximum requests reached; .* daemon process '{group}'",
+    "restart_interval": "Application restart timer expired.* process '{group}'",
+    "inactivity_timeout": "Daemon process idle inactivity timer expired, stopping process '{group}'",
+    "request_timeout": "Daemon process request time limit exceeded, stopping daemon process '{group}'",
+    "startup_timeout": "Application startup timer expired, stopping daemon process '{group}'",
+    "deadlock_timeout": "Daemon process deadlock timer expired, stopping daemon process '{group}'",
+    "script_reload": "Forcing restart of daemon process '{group}' due to modification of script",
+    "eviction_signal": "Process eviction requested; .* daemon process '{group}'",
+    "graceful_signal": "Graceful restart requested; .* daemon process '{group}'",
+}
+
+
+def shutdown(lane: Lane, reason: str, group: str = "g") -> str:
+    """A process of the group shuts down for that reason."""
+    if lane.is_reference:
+        return _REASONS.get(reason, "Shutdown requested for daemon process '{group}'").format(group=group)
+    return rf"Shutdown requested for daemon process '{group}' \(pid=\d+\): {reason}"

@@ -1,4 +1,4 @@
-"""The Python installations the embedded lanes run with: found, made readable, given virtual environments."""
+"""The Python installations the lanes run with: found, made readable, given virtual environments."""
 
 from __future__ import annotations
 
@@ -28,10 +28,11 @@ print(json.dumps({
 
 @dataclass(frozen=True)
 class Python:
-    """One installation: `home` is what `WSGIPythonHome` would name."""
+    """One installation: `home` is what `WSGIPythonHome` would name. Embedded mode needs `has_library`."""
 
     home: Path
     version: tuple[int, int, int]
+    has_library: bool = True
 
     @property
     def executable(self) -> Path:
@@ -53,7 +54,9 @@ class Python:
             return self
         folder = "python-" + ".".join(map(str, self.version))
         return Python(
-            places.cached(folder, lambda target: _copy_installation(self.home, target)), self.version
+            places.cached(folder, lambda target: _copy_installation(self.home, target)),
+            self.version,
+            self.has_library,
         )
 
     def venv(self, requirements: Path) -> Path:
@@ -67,16 +70,16 @@ class Python:
 
 @cache
 def at(home: Path) -> Python | None:
-    """The usable Python at `home`: 3.10 or newer, with a GIL and a shared libpython; else None."""
+    """The usable Python at `home`: 3.10 or newer, with a GIL; else None."""
     executable = home / "bin" / "python3"
     if not executable.exists():
         return None
     answer = json.loads(subprocess.run([executable, "-c", _PROBE], capture_output=True, check=True).stdout)
     version = tuple(answer["version"])
-    is_shared = answer["shared"] or home == DEBIAN
-    if version[:2] < OLDEST or not is_shared or answer["free_threaded"]:
+    if version[:2] < OLDEST or answer["free_threaded"]:
         return None
-    return Python(home, version)
+    # Debian's executable does without the library, which is there all the same.
+    return Python(home, version, has_library=answer["shared"] or home == DEBIAN)
 
 
 def find() -> list[Python]:

@@ -1,6 +1,6 @@
 //! What the standard library lacks of the operating system: facts about a descriptor, a thread without signals,
-//! packets with descriptors, signals as bytes, the name of a process, the user database, dropping privileges, running a program
-//! of someone else's within bounds. Knows no server and no Python.
+//! packets with descriptors, signals as bytes, the name of a process, the user database, dropping privileges, running a
+//! program of someone else's within bounds. Knows no server and no Python.
 
 mod account;
 mod child;

@@ -6,7 +6,7 @@ use std::os::fd::OwnedFd;
 use oxwsgi_core::daemon::board::Board;
 use oxwsgi_core::daemon::bootstrap::CONTROL;
 use oxwsgi_core::daemon::{Group, Server, ToWorker, decode};
-use oxwsgi_core::os::{packet, process};
+use oxwsgi_core::os::{inherited, packet};
 
 /// The longest orders, in bytes: a group may have many scripts to load, and the supervisor is no stranger.
 const LONGEST: usize = 1 << 20;
@@ -40,7 +40,7 @@ impl Orders {
                 "WSGI1023: A daemon process is started by oxwsgi's supervisor, and not like this: {error}"
             )
         };
-        let socket = process::inherited(CONTROL).map_err(wrong)?;
+        let socket = inherited(CONTROL).map_err(wrong)?;
         let mut buffer = vec![0; LONGEST];
         let packet = packet::receive(&socket, &mut buffer, 3, packet::Wait::Socket).map_err(wrong)?;
         let message = if packet.truncated { None } else { decode(&buffer[..packet.length]) };

@@ -1,0 +1,79 @@
+"""The line-ups: who is compared with whom, on what, and what we aim at. One for each mode of serving."""
+
+from dataclasses import dataclass
+
+from .contender import FLOOR, GUNICORN, OURS, REFERENCE, STATIC, UWSGI
+from .rounds import Setup
+from .workload import WORKLOADS
+
+
+@dataclass(frozen=True)
+class LineUp:
+    """`turns` are the contenders of the figures that take turns, and time."""
+
+    mode: str
+    contenders: tuple[str, ...]
+    turns: tuple[str, ...]
+    #: Whose cost above the floor is the measure, and whose is compared with it.
+    reference: str
+    ours: str
+    #: Ends of names: the reference and ours have variants of the same name.
+    variants: tuple[str, ...]
+    workloads: tuple[str, ...]
+    setups: tuple[Setup, ...]
+    #: Instructions above the floor, as a share of what the reference needs.
+    goals: dict[str, float]
+
+    @property
+    def title(self) -> str:
+        return f"{self.mode} mode"
+
+
+_HELLO = frozenset({"hello"})
+
+EMBEDDED = LineUp(
+    mode="embedded",
+    contenders=(FLOOR, REFERENCE, f"{REFERENCE}-sub", OURS, f"{OURS}-sub"),
+    turns=(FLOOR, REFERENCE, OURS),
+    reference=REFERENCE,
+    ours=OURS,
+    variants=("", "-sub"),
+    workloads=tuple(name for name in WORKLOADS if name != "python2ms"),
+    setups=(
+        Setup("prefork", 1, one_cpu=True),
+        Setup("prefork", 1, workloads=_HELLO),
+        Setup("event", 8),
+    ),
+    goals={
+        "hello": 0.10,
+        "real": 0.14,
+        "mib": 0.10,
+        "stream": 0.40,
+        "post": 0.40,
+        "file": 0.15,
+        "flask": 0.60,
+    },
+)
+
+_DAEMONS = (FLOOR, f"{REFERENCE}-daemon", f"{OURS}-daemon", GUNICORN, UWSGI, STATIC)
+
+DAEMON = LineUp(
+    mode="daemon",
+    contenders=_DAEMONS,
+    turns=_DAEMONS,
+    reference=f"{REFERENCE}-daemon",
+    ours=f"{OURS}-daemon",
+    variants=("",),
+    workloads=tuple(WORKLOADS),
+    setups=(
+        Setup("prefork", 1, one_cpu=True),
+        Setup("prefork", 1, workloads=_HELLO),
+        Setup("event", 1, one_cpu=True, workloads=_HELLO),
+        Setup("prefork", 8, workloads=_HELLO),
+        Setup("event", 8),
+        Setup("event", 8, processes=2, workloads=frozenset({"hello", "flask", "python2ms"})),
+    ),
+    goals={"hello": 0.20},
+)
+
+LINE_UPS = {line_up.mode: line_up for line_up in (EMBEDDED, DAEMON)}

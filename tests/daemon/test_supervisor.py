@@ -1,0 +1,341 @@
+"""The supervisor's own life, and what becomes of the processes of a server that ends in any way."""
+
+from __future__ import annotations
+
+import signal
+import time
+from pathlib import Path
+
+import pytest
+
+from harness.httpd import HttpdStartError
+from harness.marks import PROCESS_DIED
+from harness.processes import Process
+from harness.wait import wait_until
+
+OWN = "there is a supervisor"
+GROUPS = """
+WSGIDaemonProcess one processes=2
+WSGIDaemonProcess two processes=3
+"""
+
+
+def supervisors(server) -> list[Process]:
+    return [process for process in server.processes() if process.is_supervisor]
+
+
+@pytest.mark.differs(OWN)
+def test_one_supervisor_starts_the_processes_of_all_groups(start):
+    server = start(GROUPS)
+    (supervisor,) = supervisors(server)
+    assert supervisor.parent == server.process.pid
+    assert (
+        len(wait_until(lambda: len(supervisor.children()) == 5 and supervisor.children(), "five processes"))
+        == 5
+    )
+
+
+def test_without_groups_there_is_none(start):
+    assert supervisors(start('WSGIScriptAlias /app "${apps}/interpreter.wsgi"')) == []
+
+
+def test_a_server_is_ready_when_its_groups_are(site):
+    """The first request finds a process that takes it."""
+    assert site().get("/pid").status_code == 200
+
+
+class TestEnd:
+    @pytest.fixture
+    def everyone(self, site):
+        made = site("processes=2", GROUPS)
+        made.pid()
+        wait_until(lambda: len(made.server.processes()) >= 9, "every process of the server")
+        return made, made.server.processes()
+
+    def test_stop(self, everyone):
+        site, processes = everyone
+        began = time.monotonic()
+        site.server.stop()
+        assert not any(process.is_alive for process in processes)
+        assert time.monotonic() - began < 5
+        assert list((site.server.root / "run").glob("*.sock")) == []
+
+    def test_graceful_stop(self, everyone):
+        site, processes = everyone
+        site.server.graceful_stop()
+        assert not any(process.is_alive for process in processes)
+        assert list((site.server.root / "run").glob("*.sock")) == []
+
+    def test_restart(self, everyone):
+        """SIGHUP: at once, with new processes."""
+        site, _processes = everyone
+        process = site.process()
+        since = site.server.error_log.position()
+        site.server.process.send_signal(signal.SIGHUP)
+        site.server.error_log.wait_for("resuming normal operations", since, timeout=30)
+        assert site.pid() != process.pid
+        wait_until(lambda: not process.is_alive, "the process of the past generation to end")
+
+    @pytest.mark.differs("nothing outlives the server, however it ends", run=False)
+    def test_the_parent_is_killed(self, everyone):
+        site, processes = everyone
+        site.server.process.kill()
+        site.server.process.wait(10)
+        for process in processes:
+            if not process.is_supervisor and process.command[0].endswith(("apache2", "httpd")):
+                process.signal(signal.SIGKILL)  # httpd's own children live on: that is httpd's affair
+        site.server.wait_until_gone(processes, timeout=5)
+
+    @pytest.mark.differs("nothing outlives the server, however it ends", run=False)
+    def test_the_parent_is_killed_with_requests_under_way(self, site):
+        site = site("shutdown-timeout=60 graceful-timeout=60")
+        with site.waiting("never", "/uninterruptible"):
+            process = Process.at(site.wait_for_entry("never"))
+            (supervisor,) = supervisors(site.server)
+            everyone = site.server.processes()
+            site.server.process.kill()
+            site.server.process.wait(10)
+            wait_until(lambda: not process.is_alive, "the process to end", timeout=5)
+            wait_until(lambda: not supervisor.is_alive, "the supervisor to end", timeout=5)
+            for process in everyone:
+                process.signal(signal.SIGKILL)
+
+    @pytest.mark.differs("nothing outlives the server, however it ends", run=False)
+    def test_supervisor_and_parent_are_killed(self, everyone):
+        """Orphans of the supervisor learn of the server's end themselves."""
+        site, processes = everyone
+        (supervisor,) = supervisors(site.server)
+        workers = supervisor.children()
+        assert len(workers) >= 7
+        site.server.process.send_signal(signal.SIGSTOP)  # so that it starts no other
+        supervisor.signal(signal.SIGKILL)
+        site.server.process.kill()
+        site.server.process.wait(10)
+        wait_until(lambda: not any(worker.is_alive for worker in workers), "the workers to end", timeout=5)
+        for process in processes:
+            process.signal(signal.SIGKILL)
+
+    @PROCESS_DIED
+    @pytest.mark.allows(r"WSGI12\d\d")
+    @pytest.mark.differs("nothing outlives the server, however it ends", run=False)
+    def test_a_process_that_is_stopped(self, site):
+        """SIGSTOP makes it deaf; the end of the server does not depend on it."""
+        site = site("shutdown-timeout=1")
+        process = site.process()
+        process.signal(signal.SIGSTOP)
+        began = time.monotonic()
+        site.server.stop()
+        assert time.monotonic() - began < 10
+        assert not process.is_alive
+
+    @pytest.mark.differs("nothing outlives the server, however it ends", run=False)
+    def test_what_a_process_has_started(self, start):
+        """A child of the application ends with the server too when it is in its process group."""
+        server = start(
+            """
+            WSGIDaemonProcess g
+            WSGIScriptAlias /app "${root}/app.wsgi" process-group=g application-group=%{GLOBAL}
+            """,
+            files={
+                "app.wsgi": "import subprocess\n"
+                "def application(environ, start_response):\n"
+                "    start_response('200 OK', [])\n"
+                "    return [str(subprocess.Popen(['sleep', '60']).pid).encode()]\n"
+            },
+        )
+        child = Process.at(int(server.get("/app").text))
+        server.stop()
+        wait_until(lambda: not child.is_alive, "the child of the application to end")
+
+
+@pytest.mark.differs("a killed supervisor is replaced", run=False)
+@pytest.mark.provokes(r"WSGI11[56]\d|WSGI12\d\d")
+class TestReplacement:
+    @pytest.fixture
+    def replaced(self, site):
+        def make(options=""):
+            made = site(options)
+            workers = [made.process()]
+            (old,) = supervisors(made.server)
+            old.signal(signal.SIGKILL)
+            new = wait_until(
+                lambda: next((one for one in supervisors(made.server) if one != old), None),
+                "another supervisor",
+            )
+            return made, workers[0], new
+
+        return make
+
+    def test_another_one_is_started(self, replaced):
+        site, _worker, new = replaced()
+        assert new.parent == site.server.process.pid
+        assert site.get("/pid").status_code == 200
+
+    def test_orphans_serve_until_there_are_others(self, replaced):
+        site, worker, new = replaced()
+        later = site.wait_for_successor(worker.pid)
+        assert Process.at(later).parent == new.pid
+        wait_until(lambda: not worker.is_alive, "the orphan to end")
+
+    def test_requests_of_orphans_finish(self, site):
+        site = site("threads=2")
+        (old,) = supervisors(site.server)
+        with site.waiting("held") as held:
+            worker = Process.at(site.wait_for_entry("held"))
+            old.signal(signal.SIGKILL)
+            assert site.wait_for_successor(worker.pid)
+            site.release("held")
+            assert int(held.response()[1].data) == worker.pid
+        wait_until(lambda: not worker.is_alive, "the orphan to end")
+
+    def test_it_does_its_work(self, replaced):
+        """Starts processes in place of those that end, and ends with the server."""
+        site, worker, _new = replaced()
+        later = Process.at(site.wait_for_successor(worker.pid))
+        wait_until(lambda: not worker.is_alive, "the orphan to end")
+        later.signal(signal.SIGTERM)
+        assert site.wait_for_successor(later.pid)
+        everyone = site.server.processes()
+        site.server.stop()
+        assert not any(process.is_alive for process in everyone)
+
+    def test_a_graceful_restart_after_it(self, replaced):
+        site, _worker, new = replaced()
+        site.server.graceful()
+        assert site.get("/pid").status_code == 200
+        wait_until(lambda: not new.is_alive, "the supervisor of the past generation to end")
+        assert len(supervisors(site.server)) == 1
+
+
+@pytest.mark.differs(OWN, run=False)
+class TestGenerations:
+    def test_a_graceful_restart_has_a_supervisor_of_its_own(self, site):
+        site = site("processes=2")
+        (old,) = supervisors(site.server)
+        workers = old.children()
+        site.server.graceful()
+        wait_until(lambda: not old.is_alive, "the supervisor of the past generation to end")
+        assert not any(worker.is_alive for worker in workers)
+        assert len(supervisors(site.server)) == 1
+
+    def test_it_reads_the_groups_anew(self, start, servers):
+        app = (servers.folder / "apps" / "daemon" / "site.wsgi").read_text()
+        lines = 'WSGIScriptAlias /app "${root}/site/app.wsgi" process-group=%s application-group=%%{GLOBAL}\n'
+        server = start("WSGIDaemonProcess old\n" + lines % "old", files={"site/app.wsgi": app})
+        assert server.get("/app").json()["process group"] == "old"
+        server.configure("WSGIDaemonProcess new\n" + lines % "new")
+        server.graceful()
+        assert server.get("/app").json()["process group"] == "new"
+
+    def test_nothing_piles_up(self, site):
+        site = site("processes=2")
+        site.pid()
+        before = len(site.server.processes())
+        parent = Process.at(site.server.process.pid)
+        site.server.graceful()
+        wait_until(lambda: len(supervisors(site.server)) == 1, "one supervisor")
+        descriptors = len(parent.descriptors())
+        for _ in range(5):
+            site.server.graceful()
+        wait_until(
+            lambda: len(site.server.processes()) <= before + 1, "the processes of the past generations to end"
+        )
+        assert len(parent.descriptors()) <= descriptors
+        assert len(list((site.server.root / "run").glob("*.sock"))) <= 1
+
+    def test_configtest_starts_nothing(self, site):
+        site = site()
+        before = {process.pid for process in site.server.processes()}
+        assert site.server.configtest().returncode == 0
+        assert {process.pid for process in site.server.processes()} == before
+
+
+BROKEN_LATER = """#!/bin/bash
+test -e {folder}/broken && {{ echo attempt >> {folder}/attempts; echo "not today" >&2; exit 7; }}
+exec -a "$0" {python} "$@"
+"""
+
+
+@pytest.mark.differs("a group that cannot start fails the server's start", run=False)
+class TestGroupThatCannotStart:
+    @pytest.fixture
+    def home(self, lane, servers):
+        """A Python that can be broken: it notes how often it was tried then."""
+        folder = servers.folder / f"breakable-{time.monotonic_ns()}"
+        (folder / "bin").mkdir(parents=True)
+        folder.chmod(0o777)
+        python = lane.readable_python
+        (folder / "pyvenv.cfg").write_text(
+            f"home = {python.home}/bin\nversion = {'.'.join(map(str, python.version))}\n"
+        )
+        for name in ("python", "python3"):
+            path = folder / "bin" / name
+            path.write_text(BROKEN_LATER.format(folder=folder, python=python.executable.resolve()))
+            path.chmod(0o755)
+        return folder
+
+    @pytest.mark.provokes("WSGI1203")
+    @pytest.mark.allows("WSGI1202", "not today")
+    def test_a_process_that_cannot_start_is_tried_again_ever_later(self, site, home):
+        made = site(f'python-home="{home}"')
+        process = made.process()
+        (home / "broken").touch()
+        since, began = made.server.error_log.position(), time.monotonic()
+        process.signal(signal.SIGKILL)
+
+        def attempts():
+            path = home / "attempts"
+            return len(path.read_text().splitlines()) if path.exists() else 0
+
+        wait_until(lambda: attempts() >= 4, "four attempts")
+        assert attempts() <= 8
+        took = time.monotonic() - began
+        assert took >= 0.5, "four attempts came without a pause"
+        entries = made.server.error_log.wait_for("WSGI1203", since, count=3)
+        assert all("'g'" in entry.text for entry in entries)
+        assert any("not today" in entry.text for entry in entries)
+        (home / "broken").unlink()
+        assert made.get("/pid").status_code == 200
+
+    def test_the_server_does_not_start(self, new_server, home):
+        """What is only found out by the start itself stops the server, with the reason."""
+        server = new_server(f'WSGIDaemonProcess shop python-home="{home}" home="/no/such/folder"\n')
+        with pytest.raises(HttpdStartError, match="shop") as raised:
+            server.start()
+        assert "/no/such/folder" in str(raised.value)
+
+    @pytest.mark.root
+    def test_a_socket_that_cannot_be_made(self, new_server):
+        server = new_server("WSGISocketPrefix /proc/no/wsgi\nWSGIDaemonProcess shop\n")
+        with pytest.raises(HttpdStartError, match="shop") as raised:
+            server.start()
+        assert "/proc/no/wsgi" in str(raised.value)
+
+    def test_nothing_is_left_of_it(self, new_server):
+        server = new_server(
+            'WSGIDaemonProcess good processes=2\nWSGIDaemonProcess shop home="/no/such/folder"\n'
+        )
+        with pytest.raises(HttpdStartError):
+            server.start()
+        assert server.processes() == []
+        assert list((server.root / "run").glob("*.sock")) == []
+
+    @pytest.mark.provokes("shop")
+    def test_a_restart_goes_on_without_it(self, site):
+        """A running server does not end for one new group."""
+        made = site()
+        lines = made.server.config_file.read_text()
+        made.server.config_file.write_text(lines + '\nWSGIDaemonProcess shop home="/no/such/folder"\n')
+        made.server.graceful()
+        assert made.get("/pid").status_code == 200
+
+
+@pytest.mark.differs("the server holds no Python")
+def test_the_server_holds_no_python(site):
+    """Neither its parent nor the children that serve no embedded application."""
+    site = site()
+    site.pid()
+    ours = {process.pid for supervisor in supervisors(site.server) for process in supervisor.children()}
+    for process in site.server.processes():
+        if process.pid not in ours:
+            assert "libpython" not in Path(f"/proc/{process.pid}/maps").read_text()

@@ -1,0 +1,14 @@
+"""What several tests of daemon processes provoke in the error log."""
+
+from __future__ import annotations
+
+import pytest
+
+# A request, or its reply, broke off because its process ended.
+REQUEST_LOST = pytest.mark.provokes(r"WSGI014[67]|WSGI11[2-4]\d")
+
+# A process ended that was not told to; the reference says so at info.
+PROCESS_DIED = pytest.mark.provokes("WSGI1202", on="apache")
+
+# A process did not end in time after it was told to, and was killed.
+PROCESS_ABORTED = pytest.mark.provokes("WSGI1205", on="apache")

@@ -1,0 +1,161 @@
+"""What /proc tells of the processes of a server (see proc(5))."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+_PROC = Path("/proc")
+_ENDED = "ZX"
+
+
+@dataclass(frozen=True)
+class Process:
+    """One process. Its start time tells it from a later one with the same id."""
+
+    pid: int
+    started: int
+
+    @classmethod
+    def at(cls, pid: int) -> Process:
+        """The process with that id; ProcessLookupError when there is none."""
+        fields = _stat(pid)
+        if fields is None:
+            raise ProcessLookupError(pid)
+        return cls(pid, int(fields[19]))
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether it still runs; one that only waits to be reaped does not."""
+        fields = _stat(self.pid)
+        return fields is not None and int(fields[19]) == self.started and fields[0] not in _ENDED
+
+    @property
+    def parent(self) -> int:
+        return int(self._stat()[1])
+
+    @property
+    def session(self) -> int:
+        return int(self._stat()[3])
+
+    @property
+    def nice(self) -> int:
+        return int(self._stat()[16])
+
+    @property
+    def command(self) -> list[str]:
+        """The words of its command line, as `ps` shows them."""
+        return self._read("cmdline").rstrip(b"\0 ").decode("utf-8", "replace").split("\0")
+
+    @property
+    def is_supervisor(self) -> bool:
+        """Whether it is `oxwsgi supervise`."""
+        words = " ".join(self.command).split()
+        return len(words) > 1 and Path(words[0]).name == "oxwsgi" and words[1] == "supervise"
+
+    @property
+    def user(self) -> int:
+        """The effective user id."""
+        return int(self.status("Uid").split()[1])
+
+    def status(self, name: str) -> str:
+        """A line of /proc/PID/status."""
+        lines = dict(line.split(":", 1) for line in self._read("status").decode().splitlines())
+        return lines[name].strip()
+
+    def children(self) -> list[Process]:
+        found = []
+        for pid in _children(self.pid):
+            with contextlib.suppress(ProcessLookupError):
+                found.append(Process.at(pid))
+        return found
+
+    def descendants(self) -> list[Process]:
+        """Everyone below it, nearest first."""
+        found = [self]
+        for process in found:
+            found += process.children()
+        return found[1:]
+
+    def descriptors(self) -> dict[int, str]:
+        """What its open descriptors refer to."""
+        targets = {}
+        for entry in (_PROC / str(self.pid) / "fd").iterdir():
+            with contextlib.suppress(FileNotFoundError):
+                targets[int(entry.name)] = str(entry.readlink())
+        return targets
+
+    def memory(self) -> Iterator[bytes]:
+        """Its writable mappings, one after the other, as far as they can be read."""
+        with (_PROC / str(self.pid) / "mem").open("rb", buffering=0) as memory:
+            for line in self._read("maps").decode().splitlines():
+                addresses, permissions = line.split()[:2]
+                start, end = (int(address, 16) for address in addresses.split("-"))
+                if "w" in permissions:
+                    with contextlib.suppress(OSError):
+                        memory.seek(start)
+                        yield _read_whole(memory, end - start)
+
+    def signal(self, number: signal.Signals) -> None:
+        """Send it a signal unless it has ended."""
+        if self.is_alive:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self.pid, number)
+
+    def _read(self, name: str) -> bytes:
+        return (_PROC / str(self.pid) / name).read_bytes()
+
+    def _stat(self) -> list[str]:
+        fields = _stat(self.pid)
+        if fields is None:
+            raise ProcessLookupError(self.pid)
+        return fields
+
+
+def everyone() -> list[Process]:
+    """Every process of the machine that runs."""
+    found = []
+    for entry in _PROC.iterdir():
+        if entry.name.isdigit():
+            with contextlib.suppress(ProcessLookupError):
+                found.append(Process.at(int(entry.name)))
+    return [process for process in found if process.is_alive]
+
+
+def of_session(session: int) -> list[Process]:
+    """Every process of a session."""
+    found = []
+    for process in everyone():
+        with contextlib.suppress(ProcessLookupError):
+            if process.session == session:
+                found.append(process)
+    return found
+
+
+def _stat(pid: int) -> list[str] | None:
+    """The fields of /proc/PID/stat from the third, its state, on; None when there is no such process."""
+    try:
+        text = (_PROC / str(pid) / "stat").read_text(errors="replace")
+    except (FileNotFoundError, ProcessLookupError):
+        return None
+    return text[text.rindex(")") + 2 :].split()
+
+
+def _children(pid: int) -> set[int]:
+    try:
+        threads = list((_PROC / str(pid) / "task").iterdir())
+        return {int(child) for thread in threads for child in (thread / "children").read_text().split()}
+    except (FileNotFoundError, ProcessLookupError):
+        return set()
+
+
+def _read_whole(memory, size: int) -> bytes:
+    pieces = []
+    while size > 0 and (piece := memory.read(min(size, 2**24))):
+        pieces.append(piece)
+        size -= len(piece)
+    return b"".join(pieces)
