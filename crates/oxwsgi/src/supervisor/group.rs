@@ -217,9 +217,13 @@ impl Group {
         !self.epoch.has_begun
     }
 
-    /// Looks after the processes of earlier supervisors; whether there are any.
-    pub fn watch_orphans(&mut self, now: Instant) -> bool {
-        self.slots.bury_orphans(&self.board, now);
+    /// Writes down which processes of earlier supervisors have ended, and gives their numbers.
+    pub fn bury_orphans(&mut self, now: Instant) -> Vec<u32> {
+        self.slots.bury_orphans(&self.board, now)
+    }
+
+    /// Whether there are processes of earlier supervisors.
+    pub fn has_orphans(&self) -> bool {
         self.slots.has_orphans()
     }
 
