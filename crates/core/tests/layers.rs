@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// A folder, the path under which its modules are imported, and the modules from the most basic up.
-const LAYERS: [(&str, &str, &str); 7] = [
+const LAYERS: [(&str, &str, &str); 8] = [
     (
         "crates/core/src",
         "crate::",
@@ -21,8 +21,15 @@ const LAYERS: [(&str, &str, &str); 7] = [
     (
         "crates/runtime/src/wsgi",
         "crate::wsgi::",
-        "settings place turn read_ahead transaction report traceback error_log input start_response file_wrapper restrict \
-         log_handler types toolkit header_keys environ script application embedded_module host process reply serve",
+        "settings watch place turn read_ahead transaction report traceback error_log input start_response file_wrapper \
+         restrict log_handler callbacks types toolkit header_keys environ script application embedded_module host process \
+         oversight reply serve",
+    ),
+    (
+        "crates/runtime/src/worker",
+        "crate::worker::",
+        "orders surroundings service control guardian poller queue connections tally transmission exchange workplace \
+         attendant pool prober signals monitor",
     ),
     ("src", "crate::", "daemon embed apache"),
     (

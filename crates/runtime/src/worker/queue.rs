@@ -6,6 +6,8 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use oxwsgi_core::daemon::board::Process;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::Errno;
 use rustix::net::{SocketFlags, accept_with};
 
 /// The queue.
@@ -21,7 +23,7 @@ pub struct Queue {
 pub enum Next {
     /// A connection, and a ticket for its first request.
     Connection(OwnedFd),
-    /// Nobody is in it.
+    /// Nobody is in it by now.
     Nobody,
     /// Perhaps somebody; a ticket, or something else, cannot be had now.
     NotNow,
@@ -48,25 +50,23 @@ impl Queue {
 
     /// Takes the first out.
     pub fn next(&self, process: &Process<'_>) -> Next {
+        // Before the look: who joins after it is told of.
+        self.is_waited_in.store(false, Ordering::SeqCst);
+        let mut polled = [PollFd::new(&self.listener, PollFlags::IN)];
+        // A look that takes no ticket: nobody is to find one missing for nothing.
+        if poll(&mut polled, Some(&Timespec::default())) == Ok(0) {
+            return Next::Nobody;
+        }
+        self.note();
         if !process.take_ticket() {
             return Next::NotNow;
         }
-        // Before the look: who joins after it is told of.
-        self.is_waited_in.store(false, Ordering::SeqCst);
         match accept_with(&self.listener, SocketFlags::CLOEXEC) {
-            Ok(socket) => {
-                self.note();
-                Next::Connection(socket)
-            }
-            Err(rustix::io::Errno::AGAIN) => {
+            Ok(socket) => Next::Connection(socket),
+            Err(error) => {
                 process.give_ticket();
-                Next::Nobody
-            }
-            // Somebody who has left again, or no descriptor to be had.
-            Err(_) => {
-                self.note();
-                process.give_ticket();
-                Next::NotNow
+                // Another process was faster; otherwise somebody who has left again, or no descriptor to be had.
+                if error == Errno::AGAIN { Next::Nobody } else { Next::NotNow }
             }
         }
     }

@@ -4,10 +4,9 @@ use std::ffi::CStr;
 
 use oxwsgi_core::report::{Level, Number};
 
-use crate::python::{Args, Attached, Class, Exception, Held, Module, Obj, PyResult, Slots};
+use crate::python::{Args, Attached, Class, Exception, Held, Module, Obj, PyResult, Slots, Type};
 use crate::wsgi::report::Report;
 use crate::wsgi::settings::Settings;
-use crate::wsgi::types::Types;
 
 /// The lists of callbacks of one interpreter. Used attached.
 #[derive(Debug)]
@@ -40,12 +39,12 @@ impl Callbacks {
         py: Attached<'py>,
         module: &Module,
         settings: &'static Settings,
-        types: &Types,
+        class: &Type<Subscribe>,
     ) -> PyResult<'py, Self> {
         let (shutdown, signals) = (py.list(&[])?, py.list(&[])?);
         let subscribe = |name, list: Option<&Obj<'py>>| {
             let list = list.map(|list| list.clone().hold());
-            types.subscribe.instance(py, Subscribe { settings, name, list })
+            class.instance(py, Subscribe { settings, name, list })
         };
         module.set(py, c"shutdown_callbacks", &shutdown)?;
         module.set(py, c"signal_callbacks", &signals)?;

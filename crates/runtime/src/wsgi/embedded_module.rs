@@ -46,7 +46,7 @@ fn add_mod_wsgi<'py>(
     module.set(py, c"FileWrapper", types.file_wrapper.object(py))?;
     module.set(py, c"RequestTimeout", types.request_timeout.get(py))?;
     module.set(py, c"__getattr__", &types.late_attributes.instance(py, LateAttributes { settings })?)?;
-    Callbacks::add(py, &module, settings, types)
+    Callbacks::add(py, &module, settings, &types.subscribe)
 }
 
 fn add_apache<'py>(py: Attached<'py>, settings: &Settings) -> PyResult<'py, ()> {

@@ -5,4 +5,8 @@
 
 mod stage;
 
+mod bodies;
+mod ending;
+mod limits;
+mod python;
 mod serving;

@@ -2,13 +2,14 @@
 //! send requests.
 
 use std::collections::VecDeque;
+use std::ffi::OsStr;
 use std::io::{self, Read, Write};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
-use std::process::{Child, Command, ExitStatus};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -105,6 +106,18 @@ impl Stage {
         self
     }
 
+    /// What starts the worker, but for its control socket.
+    pub fn command(&self) -> Command {
+        let words = bootstrap::command(&self.group);
+        let mut command = Command::new(OsStr::from_bytes(&words[0]));
+        command.args(words[1..].iter().map(|word| OsStr::from_bytes(word)));
+        for (name, value) in bootstrap::environment(&self.group) {
+            command.env(name, OsStr::from_bytes(&value));
+        }
+        command.current_dir(self.folder.path()).stdin(Stdio::null());
+        command
+    }
+
     /// Starts a worker, which is not ready yet.
     pub fn start(&self) -> Worker {
         let socket = self.folder.path().join("socket");
@@ -113,23 +126,20 @@ impl Stage {
         let (board, board_descriptor) = Board::create(1, self.group.threads).unwrap();
         let (control, theirs) = packet::pair().unwrap();
         let (lifeline_end, lifeline) = io::pipe().unwrap();
-        let words = bootstrap::command(&self.group);
-        let mut command = Command::new(std::ffi::OsStr::from_bytes(&words[0]));
-        command.args(words[1..].iter().map(|word| std::ffi::OsStr::from_bytes(word)));
-        for (name, value) in bootstrap::environment(&self.group) {
-            command.env(name, std::ffi::OsStr::from_bytes(&value));
-        }
-        command.current_dir(self.folder.path()).stdin(std::process::Stdio::null());
+        let mut command = self.command();
         let number = theirs.as_raw_fd();
         let give_control = move || {
+            // SAFETY: plain numbers. What the test itself was started with is none of the worker's business.
+            unsafe {
+                libc::close_range(bootstrap::CONTROL as u32 + 1, u32::MAX, libc::CLOSE_RANGE_CLOEXEC as i32)
+            };
             // SAFETY: plain numbers.
             if unsafe { libc::dup2(number, bootstrap::CONTROL) } < 0 {
-                Err(io::Error::last_os_error())
-            } else {
-                Ok(())
+                return Err(io::Error::last_os_error());
             }
+            Ok(())
         };
-        // SAFETY: the closure calls a function that is allowed between fork and exec.
+        // SAFETY: the closure calls functions that are allowed between fork and exec.
         unsafe { command.pre_exec(give_control) };
         let child = command.spawn().unwrap();
         drop(theirs);
@@ -190,7 +200,7 @@ fn listen(socket: &OwnedFd, messages: &Mutex<VecDeque<FromWorker>>, log: &Mutex<
 }
 
 /// The Python to test with.
-fn python() -> Vec<u8> {
+pub fn python() -> Vec<u8> {
     std::env::var_os("OXWSGI_TEST_PYTHON")
         .map_or_else(|| b"/usr/bin/python3".to_vec(), |path| path.as_bytes().to_vec())
 }
