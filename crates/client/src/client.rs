@@ -18,6 +18,7 @@ use crate::exchange::ServerExchange;
 use crate::ownership;
 use crate::pool::Pool;
 use crate::problem::Problem;
+use crate::root::seen_below;
 use crate::settings::ClientSettings;
 use crate::socket::{ConnectError, Socket};
 
@@ -49,6 +50,19 @@ impl GroupClient {
         {
             return self.refuse(&Problem::Owner(offence), view, exchange);
         }
+        let seen;
+        let view = match &self.settings.root {
+            None => view,
+            Some(root) => {
+                let Some(below) = seen_below(root, view) else {
+                    let text = |path: &[u8]| String::from_utf8_lossy(path).into_owned();
+                    let (script, root) = (text(&view.target.script), text(root));
+                    return self.refuse(&Problem::OutsideRoot { script, root }, view, exchange);
+                };
+                seen = below;
+                &seen
+            }
+        };
         if let Some(limit) = self.settings.response_socket_timeout {
             exchange.set_send_timeout(limit);
         }

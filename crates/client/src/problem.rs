@@ -83,6 +83,14 @@ pub enum Problem {
     /// The server could not write.
     #[error("the response cannot be written to the client: {0}")]
     Write(String),
+    /// The group cannot see the script.
+    #[error("the script {script} is outside of its root {root} (chroot)")]
+    OutsideRoot {
+        /// The script.
+        script: String,
+        /// The root.
+        root: String,
+    },
     /// A script or its folder is someone else's.
     #[error(transparent)]
     Owner(crate::ownership::Offence),
@@ -103,6 +111,7 @@ impl Problem {
             Self::Write(_) => 120,
             Self::LongRequest(_) => 121,
             Self::GivenBack(_) => 124,
+            Self::OutsideRoot { .. } => 81,
             Self::TooOld => 84,
             Self::LongLine(_) => 144,
             Self::NoHead(..) => 145,
@@ -119,7 +128,11 @@ impl Problem {
     /// What the client gets when nothing of the reply is on its way.
     pub const fn status(&self) -> u16 {
         match self {
-            Self::Socket(_) | Self::LongRequest(_) | Self::LongLine(_) | Self::Write(_) => 500,
+            Self::Socket(_)
+            | Self::LongRequest(_)
+            | Self::LongLine(_)
+            | Self::Write(_)
+            | Self::OutsideRoot { .. } => 500,
             Self::QueueFull(_) | Self::Unreachable { .. } | Self::Connect { .. } | Self::GivenBack(_) => 503,
             Self::TooOld | Self::NoHead(..) | Self::NoMore(..) => 504,
             Self::GoneBeforeHead(_)

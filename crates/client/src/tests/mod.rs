@@ -5,4 +5,5 @@ mod fake;
 mod frames;
 mod replies;
 mod retries;
+mod roots;
 mod tickets;

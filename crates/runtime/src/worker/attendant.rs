@@ -295,6 +295,7 @@ impl Attendant {
             process,
             mark,
             tally: &place.tally,
+            is_activity: !view.target.ignore_activity,
             control: place.control,
             mute: &mute,
         };

@@ -36,6 +36,8 @@ pub struct Surroundings<'a> {
     pub mark: Mark<'a>,
     /// The process's counts.
     pub tally: &'a Tally,
+    /// Whether the request keeps the process from being idle (`WSGIIgnoreActivity` says that it does not).
+    pub is_activity: bool,
     /// The process's log.
     pub control: &'static Control,
     /// Stops events on the connection: what comes from now on is the request's body.
@@ -130,6 +132,13 @@ impl<'a> SocketExchange<'a> {
         }
     }
 
+    #[inline]
+    fn note_activity(&self) {
+        if self.around.is_activity {
+            self.around.tally.note_activity();
+        }
+    }
+
     /// Whether the connection is where it was before the request: nothing of a body is on its way.
     fn is_reusable(&self) -> bool {
         self.sequence < LAST_SEQUENCE && self.flow.as_ref().is_none_or(BodyFlow::is_over)
@@ -162,7 +171,7 @@ impl<'a> SocketExchange<'a> {
         if self.is_lost {
             return Err(FlowError::ClientGone);
         }
-        self.around.tally.note_activity();
+        self.note_activity();
         let sent = if is_last {
             self.transmit_last(&mut parts)
         } else {
@@ -259,7 +268,7 @@ impl Exchange for SocketExchange<'_> {
     }
 
     fn read(&mut self, buffer: &mut [u8]) -> Result<usize, FlowError> {
-        self.around.tally.note_activity();
+        self.note_activity();
         if !self.inline.is_empty() {
             // Copies; it cannot fail.
             return Ok(self.inline.read(buffer).unwrap_or(0));
