@@ -52,6 +52,7 @@ impl GroupClient {
         if let Some(limit) = self.settings.response_socket_timeout {
             exchange.set_send_timeout(limit);
         }
+        let _visit = self.pool.visit();
         let mut buffers = Buffers::take();
         let outcome = self.serve_with(view, exchange, &mut buffers);
         buffers.put_back();

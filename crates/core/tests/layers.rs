@@ -5,18 +5,19 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// A folder, the path under which its modules are imported, and the modules from the most basic up.
-const LAYERS: [(&str, &str, &str); 6] = [
+const LAYERS: [(&str, &str, &str); 7] = [
     (
         "crates/core/src",
         "crate::",
-        "borrowed report boundary os home request config exchange abi wire daemon",
+        "borrowed report boundary os home request config exchange abi wire daemon worker",
     ),
     (
         "crates/client/src",
         "crate::",
         "settings exchange ownership socket buffers connection pool ending problem body reply attempt client tests",
     ),
-    ("crates/runtime/src", "crate::", "python wsgi entry"),
+    ("crates/launch/src", "crate::", "error lifeline program generation tests"),
+    ("crates/runtime/src", "crate::", "python wsgi worker entry"),
     (
         "crates/runtime/src/wsgi",
         "crate::wsgi::",
