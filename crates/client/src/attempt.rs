@@ -21,6 +21,9 @@ use crate::socket::{Awaited, Wait, wait};
 /// connection open.
 pub const LOOK: Duration = Duration::from_secs(1);
 
+/// A process says that it will close a connection before it does so, and before it sends its last word.
+const GRACE: Duration = Duration::from_millis(50);
+
 /// Between two looks for more of a body that nothing announces, at first and at most.
 const FIRST_PAUSE: Duration = Duration::from_millis(1);
 const LAST_PAUSE: Duration = Duration::from_millis(32);
@@ -114,6 +117,7 @@ impl<'a> Attempt<'a> {
                         return Err(self.timed_out());
                     }
                     if self.has_ended() {
+                        self.return_ticket();
                         return Err(Answer::Again(Again::NotTaken));
                     }
                 }
@@ -303,9 +307,17 @@ impl<'a> Attempt<'a> {
         self.settings.socket_timeout.is_some_and(|limit| self.quiet >= limit)
     }
 
-    /// Whether the process is seen to have ended.
+    /// Whether the process is seen to have ended, or to have closed the connection. What it sent before is there then.
     fn has_ended(&self) -> bool {
-        self.board.zip(self.connection.hello).is_some_and(|(board, hello)| Ending::has_come(board, hello))
+        let has_ended = self.board.is_some_and(|board| self.connection.has_ended(board));
+        if has_ended {
+            let _ = wait(self.await_reply(), GRACE);
+        }
+        has_ended
+    }
+
+    fn await_reply(&self) -> Awaited<'_> {
+        Awaited { worker: &self.connection.socket, reply: true, room: false, body: None }
     }
 
     /// Gives back the ticket of a request that the worker has got nothing of.

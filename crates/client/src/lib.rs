@@ -2,9 +2,9 @@
 //! and drives the same exchange. Blocking, on the request's own thread; knows no particular server and no Python.
 //!
 //! Modules, each importing only those before it: [`settings`] of a group; [`exchange`] what is needed of a server;
-//! [`ownership`] whose scripts a group runs; [`socket`] and [`buffers`]; [`connection`] and [`pool`] which connection to
-//! use; [`ending`] and [`problem`] what went wrong; [`body`] and [`reply`] the two directions; [`attempt`] one request
-//! on one connection; [`client`] the request until it is answered.
+//! [`ownership`] whose scripts a group runs; [`socket`] and [`buffers`]; [`ending`] of a process; [`connection`] and
+//! [`pool`] which connection to use; [`problem`] what went wrong; [`body`] and [`reply`] the two directions;
+//! [`attempt`] one request on one connection; [`client`] the request until it is answered.
 
 #![forbid(unsafe_code)]
 

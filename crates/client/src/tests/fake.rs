@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use oxwsgi_core::borrowed::Bytes;
-use oxwsgi_core::daemon::board::Board;
+use oxwsgi_core::daemon::board::{Board, Mark};
 use oxwsgi_core::exchange::{Exchange, FlowError, Head, Outcome, Send};
 use oxwsgi_core::report::Level;
 use oxwsgi_core::request::{BodyLength, Field, RequestView, Target, Variable, Variables};
@@ -132,6 +132,8 @@ pub struct Session {
     pub board: Arc<Board>,
     pub slot: u32,
     pub connection: u32,
+    /// What the numbers of its mark are ahead of those in frames.
+    pub base: u32,
     pub sequence: u32,
     /// The body that came with the last request.
     pub inline: Option<Vec<u8>>,
@@ -141,13 +143,14 @@ pub struct Session {
 
 impl Session {
     pub fn new(stream: UnixStream, board: Arc<Board>, slot: u32, connection: u32) -> Self {
-        let (sequence, inline, out, unread) = (0, None, Vec::new(), Vec::new());
-        Self { stream, board, slot, connection, sequence, inline, out, unread }
+        let (base, sequence, inline, out, unread) = (0, 0, None, Vec::new(), Vec::new());
+        Self { stream, board, slot, connection, base, sequence, inline, out, unread }
     }
 
     pub fn hello(&mut self) {
-        board_mark(&self.board, self.slot, self.connection).reset();
-        let hello = Hello { pid: PID + self.slot, slot: self.slot, connection: self.connection };
+        self.base = board_mark(&self.board, self.slot, self.connection).begin();
+        let Self { slot, connection, base, .. } = *self;
+        let hello = Hello { pid: PID + slot, slot, connection, base };
         encode_hello(&mut self.out, hello);
         self.flush();
     }
@@ -193,8 +196,9 @@ impl Session {
         self.mark(|mark, sequence| mark.accept(sequence));
     }
 
-    pub fn mark(&self, change: impl FnOnce(oxwsgi_core::daemon::board::Mark<'_>, u32)) {
-        change(board_mark(&self.board, self.slot, self.connection), self.sequence);
+    /// Changes the mark, given the number that it has for the last request.
+    pub fn mark(&self, change: impl FnOnce(Mark<'_>, u32)) {
+        change(board_mark(&self.board, self.slot, self.connection), self.base + self.sequence);
     }
 
     /// Asks for the body and gives it whole, or what the client says of its failure.
@@ -278,7 +282,7 @@ impl Session {
     }
 }
 
-pub fn board_mark(board: &Board, slot: u32, connection: u32) -> oxwsgi_core::daemon::board::Mark<'_> {
+pub fn board_mark(board: &Board, slot: u32, connection: u32) -> Mark<'_> {
     board.process(slot).unwrap().mark(connection).unwrap()
 }
 

@@ -49,10 +49,10 @@ fn part() -> impl Strategy<Value = Part> {
 
 fn encoded(parts: &[Part]) -> Vec<u8> {
     let mut out = Vec::new();
-    encode_hello(&mut out, Hello { pid: 1, slot: 0, connection: 0 });
+    encode_hello(&mut out, Hello { pid: 1, slot: 0, connection: 0, base: 0 });
     for part in parts {
         match part {
-            Part::Hello => encode_hello(&mut out, Hello { pid: 1, slot: 0, connection: 0 }),
+            Part::Hello => encode_hello(&mut out, Hello { pid: 1, slot: 0, connection: 0, base: 0 }),
             Part::Read => encode_read(&mut out),
             Part::Head(content_length) => {
                 let content_length = *content_length;

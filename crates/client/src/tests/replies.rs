@@ -112,7 +112,7 @@ fn frames_out_of_order_are_refused() {
             worker.head(-1, &[]);
         }),
         ("a second HELLO", |worker| {
-            let hello = oxwsgi_core::wire::Hello { pid: 1, slot: 0, connection: 0 };
+            let hello = oxwsgi_core::wire::Hello { pid: 1, slot: 0, connection: 0, base: 0 };
             encode_hello(&mut worker.out, hello);
         }),
         ("a READ for a body that it has", |worker| encode_read(&mut worker.out)),

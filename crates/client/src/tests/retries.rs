@@ -105,6 +105,43 @@ fn a_slot_that_has_a_new_process_tells_nothing_of_the_old_one() {
 }
 
 #[test]
+fn the_mark_of_a_later_connection_tells_nothing_of_an_earlier_one() {
+    let group = Group::new(1, 1);
+    at_first(&group, |worker| {
+        worker.begin();
+        // It breaks, and another connection has its number before the client looks.
+        worker.mark(|mark, _| assert!(mark.begin() > 0));
+    });
+    let (outcome, exchange) = group.get();
+    assert_eq!((outcome, exchange.numbers()), (Outcome::Refused(502), vec!["WSGI0146"]));
+}
+
+#[test]
+fn a_connection_that_somebody_else_holds_open_ends_when_its_mark_says_so() {
+    let group = Group::new(1, 2);
+    group.accept(|worker| {
+        worker.process_takes_ticket();
+        worker.hello();
+        assert!(worker.request());
+        if worker.connection > 0 {
+            worker.mark(|mark, sequence| mark.accept(sequence));
+            worker.reply(b"served");
+            return;
+        }
+        // A child of the application's has a copy of the connection.
+        std::mem::forget(worker.stream.try_clone().unwrap());
+        // The request was not looked at.
+        worker.process_gives_ticket();
+        worker.mark(|mark, _| mark.close());
+    });
+    let start = Instant::now();
+    let (outcome, exchange) = group.get();
+    assert_eq!((outcome, exchange.sent()), (Outcome::Sent, b"served".to_vec()));
+    assert!(start.elapsed() < Duration::from_secs(3));
+    assert_eq!(group.board.process(0).unwrap().idle(), 2);
+}
+
+#[test]
 fn a_process_that_only_closes_the_connection_is_named() {
     let group = Group::new(1, 1);
     at_first(&group, Session::begin);

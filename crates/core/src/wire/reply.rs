@@ -3,6 +3,7 @@
 
 use super::field::{Reader, Write};
 use super::frame::{FrameHeader, HEADER, Kind, WireError, framed};
+use super::request::LAST_SEQUENCE;
 use crate::borrowed::{Bytes, Slice};
 use crate::exchange::{Head, Outcome, RetryReason, Send};
 use crate::report::Level;
@@ -25,6 +26,9 @@ pub struct Hello {
     pub slot: u32,
     /// The connection's mark in that slot.
     pub connection: u32,
+    /// The number on that mark after which the connection's requests are numbered, below
+    /// [`LAST_SEQUENCE`]; in frames they are numbered from 1.
+    pub base: u32,
 }
 
 /// A frame of a reply. `DATA` is only announced: its bytes are read as they come.
@@ -87,7 +91,7 @@ impl<'a> ReplyFrame<'a> {
                 let length = header.at_most(MOST_DATA)?.length;
                 return Ok(Some((Self::Data(length, Send(header.flags.into())), HEADER)));
             }
-            Kind::Hello => 12,
+            Kind::Hello => 16,
             Kind::Read => 0,
             Kind::Head => LONGEST_HEAD,
             Kind::File => 16,
@@ -106,9 +110,12 @@ impl<'a> ReplyFrame<'a> {
 fn decode<'a>(header: FrameHeader, mut reader: Reader<'a>) -> Option<ReplyFrame<'a>> {
     let flags = Send(header.flags.into());
     let frame = match header.kind {
-        Kind::Hello => {
-            ReplyFrame::Hello(Hello { pid: reader.u32()?, slot: reader.u32()?, connection: reader.u32()? })
-        }
+        Kind::Hello => ReplyFrame::Hello(Hello {
+            pid: reader.u32()?,
+            slot: reader.u32()?,
+            connection: reader.u32()?,
+            base: reader.u32().filter(|base| *base < LAST_SEQUENCE)?,
+        }),
         Kind::Read => ReplyFrame::Read,
         Kind::Head => ReplyFrame::Head(head(&mut reader)?),
         Kind::File => {
@@ -181,6 +188,7 @@ pub fn encode_hello(out: &mut Vec<u8>, hello: Hello) {
         out.u32(hello.pid);
         out.u32(hello.slot);
         out.u32(hello.connection);
+        out.u32(hello.base);
     });
 }
 
@@ -271,7 +279,7 @@ mod tests {
 
     #[test]
     fn frames_come_back() {
-        let hello = Hello { pid: 1, slot: 2, connection: 3 };
+        let hello = Hello { pid: 1, slot: 2, connection: 3, base: 4 };
         assert_eq!(decoded(|out| encode_hello(out, hello)), format!("Hello({hello:?})"));
         assert_eq!(decoded(encode_read), "Read");
         assert_eq!(decoded(|out| encode_file(out, 5, 6, Send::LAST)), "File(5, 6, Send(2))");
@@ -316,6 +324,15 @@ mod tests {
             (b"200", b"A", b"\0"),
         ] {
             assert!(head_of(line, name, value).is_err(), "{}", line.escape_ascii());
+        }
+    }
+
+    #[test]
+    fn a_greeting_beyond_all_numbers_is_refused() {
+        for (base, is_sound) in [(LAST_SEQUENCE - 1, true), (LAST_SEQUENCE, false), (u32::MAX, false)] {
+            let mut out = Vec::new();
+            encode_hello(&mut out, Hello { pid: 1, slot: 0, connection: 0, base });
+            assert_eq!(ReplyFrame::decode(&out).is_ok(), is_sound, "{base}");
         }
     }
 
