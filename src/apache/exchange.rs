@@ -70,9 +70,10 @@ impl<'r> BrigadeExchange<'r> {
         }
     }
 
-    /// The exchange of a `request` that another process answers: header fields of one name become one, as from any
-    /// program of httpd's (`Set-Cookie` and `WWW-Authenticate`, which cannot be joined, apart); and its files are not mapped,
-    /// for whoever else can cut them short meanwhile must not bring down the server.
+    /// The exchange of a `request` that another process answers: its header fields, of one name no more than one, are joined
+    /// with those that httpd has already, as from any program of httpd's (`Set-Cookie` and `WWW-Authenticate`, which cannot
+    /// be joined, apart); and its files are not mapped, for whoever else can cut them short meanwhile must not bring down
+    /// the server.
     #[inline]
     pub fn proxied(request: Request<'r>, enable_sendfile: bool) -> Self {
         Self { is_proxied: true, ..Self::new(request, enable_sendfile) }
@@ -328,6 +329,7 @@ impl Exchange for BrigadeExchange<'_> {
             };
             let (name, value) = (copy.add(&field.name), copy.add(&field.value));
             if self.is_proxied && known == Known::Not {
+                // Copies what was there; the client has joined fields of one name before.
                 // SAFETY: the request's own table; both texts live as long as the request.
                 unsafe { ffi::apr_table_mergen(table, name, value) };
             } else {

@@ -3,8 +3,8 @@
 //!
 //! Modules, each importing only those before it: [`settings`] of a group; [`exchange`] what is needed of a server;
 //! [`ownership`] whose scripts a group runs; [`socket`] and [`buffers`]; [`ending`] of a process; [`connection`] and
-//! [`pool`] which connection to use; [`problem`] what went wrong; [`body`] and [`reply`] the two directions;
-//! [`attempt`] one request on one connection; [`client`] the request until it is answered.
+//! [`pool`] which connection to use; [`problem`] what went wrong; [`fields`] and [`pieces`] of a reply; [`body`]
+//! and [`reply`] the two directions; [`attempt`] one request on one connection; [`client`] the request until it is answered.
 
 #![forbid(unsafe_code)]
 
@@ -15,7 +15,9 @@ mod client;
 mod connection;
 mod ending;
 mod exchange;
+mod fields;
 mod ownership;
+mod pieces;
 mod pool;
 mod problem;
 mod reply;

@@ -3,13 +3,15 @@
 
 use std::os::fd::{AsRawFd, OwnedFd};
 
-use oxwsgi_core::borrowed::Bytes;
+use oxwsgi_core::borrowed::Slice;
 use oxwsgi_core::exchange::{FlowError, Head, Outcome, RetryReason, Send};
 use oxwsgi_core::os::file::regular_size;
 use oxwsgi_core::report::Level;
 use oxwsgi_core::wire::{Hello, ReplyFrame};
 
 use crate::exchange::ServerExchange;
+use crate::fields::JoinedFields;
+use crate::pieces::Pieces;
 use crate::problem::Problem;
 
 /// How far a reply has come.
@@ -151,7 +153,7 @@ impl Reply {
                 pieces.flags = Send::LAST;
             }
             // As far as it goes; a head alone can still be taken back.
-            Ok(Step::End(_) | Step::EndAndMore(_)) if pieces.count > 0 => pieces.flags |= Send::FLUSH,
+            Ok(Step::End(_) | Step::EndAndMore(_)) if !pieces.is_empty() => pieces.flags |= Send::FLUSH,
             // Nobody takes anything more.
             Err(Fault::Flow(_)) => return step,
             _ => {}
@@ -234,6 +236,10 @@ impl Reply {
         if self.stage != Stage::Silent {
             return Err(self.order("a second HEAD"));
         }
+        let joined = JoinedFields::new(head.headers.as_slice());
+        let fields = joined.as_ref().map(JoinedFields::fields);
+        let headers = fields.as_deref().map_or(head.headers, Slice::new);
+        let head = &Head { headers, ..*head };
         let is_long = |length: usize| length > self.longest_line;
         if is_long(head.status_line.len())
             || head.headers.iter().any(|field| is_long(field.name.len() + field.value.len() + 2))
@@ -317,12 +323,12 @@ impl Reply {
         pieces: &mut Pieces<'_>,
         exchange: &mut E,
     ) -> Result<(), FlowError> {
-        let (count, flags) = (std::mem::take(&mut pieces.count), std::mem::take(&mut pieces.flags));
-        if self.stage == Stage::Silent || (count == 0 && flags == Send::MORE) {
+        let (blocks, flags) = pieces.take();
+        if self.stage == Stage::Silent || (blocks.is_empty() && flags == Send::MORE) {
             return Ok(());
         }
         self.is_under_way = true;
-        exchange.send(&pieces.blocks[..count], flags)
+        exchange.send(blocks, flags)
     }
 
     fn is_short(&self) -> bool {
@@ -379,26 +385,5 @@ impl Reply {
 
     fn file(&self, what: &'static str) -> Fault {
         Fault::Problem(Problem::File(self.pid(), what))
-    }
-}
-
-/// Pieces of the body that came together and go on together.
-#[derive(Debug, Default)]
-struct Pieces<'b> {
-    blocks: [Bytes<'b>; Pieces::MOST],
-    count: usize,
-    flags: Send,
-}
-
-impl<'b> Pieces<'b> {
-    const MOST: usize = 16;
-
-    fn is_full(&self) -> bool {
-        self.count == Self::MOST
-    }
-
-    fn add(&mut self, piece: &'b [u8]) {
-        self.blocks[self.count] = Bytes::new(piece);
-        self.count += 1;
     }
 }

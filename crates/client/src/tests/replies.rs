@@ -85,10 +85,10 @@ fn frames_may_come_byte_by_byte() {
 
 #[test]
 fn long_replies_and_long_heads_arrive_whole() {
-    let group = Group::with(1, 1, |settings| settings.header_buffer_size = 400_000);
+    let group = Group::with(1, 1, |settings| settings.header_buffer_size = 120_000);
     group.accept(|worker| {
         worker.begin();
-        let value = vec![b'v'; 300_000];
+        let value = vec![b'v'; 100_000];
         worker.head(3 << 20, &[Field::new(b"Long", &value)]);
         for _ in 0..3 {
             worker.data(&vec![b'x'; 1 << 20], Send::MORE);
@@ -98,7 +98,7 @@ fn long_replies_and_long_heads_arrive_whole() {
     });
     let (outcome, exchange) = group.get();
     assert_eq!((outcome, exchange.sent().len()), (Outcome::Sent, 3 << 20));
-    assert_eq!(exchange.heads[0].1[0].1.len(), 300_000);
+    assert_eq!(exchange.heads[0].1[0].1.len(), 100_000);
     assert!(exchange.is_complete());
 }
 
@@ -243,6 +243,30 @@ fn a_long_line_of_the_head_is_refused() {
         worker.flush();
     });
     assert_eq!((outcome, exchange.numbers()), (Outcome::Refused(500), vec!["WSGI0144"]));
+    assert!(exchange.heads.is_empty());
+}
+
+#[test]
+fn fields_of_one_name_are_one_line() {
+    let (outcome, exchange) = answered(|worker| {
+        worker.begin();
+        worker.head(0, &[Field::new(b"A", b"1"), Field::new(b"Set-Cookie", b"x"), Field::new(b"a", b"2")]);
+        worker.end(Outcome::Sent);
+        worker.flush();
+    });
+    assert_eq!(outcome, Outcome::Sent);
+    let owned = |name: &[u8], value: &[u8]| (name.to_vec(), value.to_vec());
+    assert_eq!(exchange.heads[0].1, [owned(b"A", b"1, 2"), owned(b"Set-Cookie", b"x")]);
+    let (outcome, exchange) = answered(|worker| {
+        worker.begin();
+        worker.head(-1, &[Field::new(b"X", &[b'y'; 200]); 200]);
+        worker.flush();
+    });
+    assert_eq!(
+        (outcome, exchange.numbers()),
+        (Outcome::Refused(500), vec!["WSGI0144"]),
+        "together they are long"
+    );
     assert!(exchange.heads.is_empty());
 }
 

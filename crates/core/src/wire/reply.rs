@@ -13,9 +13,10 @@ use crate::request::Field;
 pub const MOST_DATA: usize = 1 << 20;
 /// The longest line of a `LOG` frame, in bytes; longer ones are cut.
 pub const LONGEST_LOG: usize = 16 * 1024;
-/// The longest status and headers, in bytes.
-const LONGEST_HEAD: usize = 1 << 20;
-const MOST_FIELDS: u32 = 16_384;
+/// The longest status and headers, in bytes. The server keeps copies of them in the request's memory.
+pub const LONGEST_HEAD: usize = 128 * 1024;
+/// The most header fields of a reply.
+pub const MOST_HEAD_FIELDS: u32 = 512;
 
 /// Whose connection it is now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -152,7 +153,7 @@ fn head<'a>(reader: &mut Reader<'a>) -> Option<DecodedHead<'a>> {
         return None;
     }
     let count =
-        reader.u32().filter(|count| *count <= MOST_FIELDS && *count as usize <= reader.0.len() / 8)?;
+        reader.u32().filter(|count| *count <= MOST_HEAD_FIELDS && *count as usize <= reader.0.len() / 8)?;
     let mut fields = Vec::with_capacity(count as usize);
     for _ in 0..count {
         let (name, value) = (reader.bytes()?, reader.bytes()?);
@@ -197,7 +198,8 @@ pub fn encode_read(out: &mut Vec<u8>) {
     framed(out, Kind::Read, 0, |_| ());
 }
 
-/// Appends a `HEAD`. False, and nothing appended, when it is longer than the other side would read.
+/// Appends a `HEAD`. False, and nothing appended, when the other side would not read it: it is longer than
+/// [`LONGEST_HEAD`], or has more fields than [`MOST_HEAD_FIELDS`].
 #[must_use]
 pub fn encode_head(out: &mut Vec<u8>, head: &Head<'_>) -> bool {
     let start = out.len();
@@ -211,7 +213,7 @@ pub fn encode_head(out: &mut Vec<u8>, head: &Head<'_>) -> bool {
             out.bytes(&field.value);
         }
     });
-    let fits = out.len() - start - HEADER <= LONGEST_HEAD && head.headers.len() as u32 <= MOST_FIELDS;
+    let fits = out.len() - start - HEADER <= LONGEST_HEAD && head.headers.len() as u32 <= MOST_HEAD_FIELDS;
     if !fits {
         out.truncate(start);
     }
@@ -325,6 +327,36 @@ mod tests {
         ] {
             assert!(head_of(line, name, value).is_err(), "{}", line.escape_ascii());
         }
+    }
+
+    #[test]
+    fn a_head_beyond_its_bounds_is_refused() {
+        let encoded = |count: usize, value: &[u8]| {
+            let fields = vec![Field::new(b"N", value); count];
+            let head = Head {
+                status: 200,
+                status_line: b"200 OK"[..].into(),
+                headers: Slice::new(&fields),
+                content_length: -1,
+            };
+            let mut out = vec![b'x'];
+            let fits = encode_head(&mut out, &head);
+            assert!(fits || out == b"x");
+            fits
+        };
+        assert!(encoded(MOST_HEAD_FIELDS as usize, b"") && !encoded(MOST_HEAD_FIELDS as usize + 1, b""));
+        assert!(encoded(1, &[b'v'; LONGEST_HEAD - 64]) && !encoded(1, &[b'v'; LONGEST_HEAD]));
+        // Whoever encodes it all the same.
+        let head =
+            [&200u16.to_le_bytes()[..], &(-1i64).to_le_bytes(), &6u32.to_le_bytes(), b"200 OK"].concat();
+        let fields = |count: u32| {
+            let fields = [&1u32.to_le_bytes()[..], b"N", &0u32.to_le_bytes()].concat().repeat(count as usize);
+            let payload = [&head, &count.to_le_bytes()[..], &fields].concat();
+            let header = FrameHeader { kind: Kind::Head, flags: 0, length: payload.len() };
+            ReplyFrame::decode(&[&header.encode()[..], &payload].concat()).map(|_| ())
+        };
+        assert_eq!(fields(MOST_HEAD_FIELDS), Ok(()));
+        assert_eq!(fields(MOST_HEAD_FIELDS + 1), Err(WireError::Contents(Kind::Head)));
     }
 
     #[test]

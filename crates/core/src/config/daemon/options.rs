@@ -332,7 +332,7 @@ pub const OPTIONS: &[DaemonOption] = &[
         name: "header-buffer-size",
         form: "bytes",
         default: "0: 32768",
-        help: "Longest header line of a reply, at least 8192",
+        help: "Longest header line of a reply (fields of one name are one line), at least 8192; a whole head takes at most 131072",
         invalid: "Header buffer size must be >= 8192 bytes, or 0 for default.",
         setter: header_buffer_size,
     },
