@@ -185,7 +185,7 @@ impl<'a> Attempt<'a> {
             let before = self.reply.progress();
             let step = self
                 .reply
-                .add_descriptor(received.descriptor, received.excess)
+                .add_descriptor(received.enclosed)
                 .and_then(|()| self.reply.take(&input[..filled], exchange));
             self.connection.hello = self.reply.hello;
             if self.reply.progress() != before {

@@ -13,6 +13,7 @@ use crate::exchange::ServerExchange;
 use crate::fields::JoinedFields;
 use crate::pieces::Pieces;
 use crate::problem::Problem;
+use crate::socket::Enclosed;
 
 /// How far a reply has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -48,6 +49,8 @@ pub struct Reply {
     is_under_way: bool,
     /// A descriptor whose frame has not come yet.
     descriptor: Option<OwnedFd>,
+    /// A `FILE` has come. The server keeps its descriptor until the reply has gone out, so there is to be no other.
+    has_file: bool,
     /// The longest line of the head.
     longest_line: usize,
 }
@@ -99,6 +102,7 @@ impl Reply {
             data: None,
             is_under_way: false,
             descriptor: None,
+            has_file: false,
             longest_line,
         }
     }
@@ -118,16 +122,17 @@ impl Reply {
         self.is_under_way
     }
 
-    /// Takes what came with the bytes of a read; `excess` says that there was more.
-    pub fn add_descriptor(&mut self, descriptor: Option<OwnedFd>, excess: bool) -> Result<(), Fault> {
-        if descriptor.is_none() && !excess {
-            return Ok(());
+    /// Takes what came with the bytes of a read.
+    pub fn add_descriptor(&mut self, enclosed: Enclosed) -> Result<(), Fault> {
+        match enclosed {
+            Enclosed::Nothing => Ok(()),
+            Enclosed::Lost => Err(Fault::Problem(Problem::Descriptor(self.pid()))),
+            Enclosed::Descriptor(descriptor) if self.descriptor.is_none() => {
+                self.descriptor = Some(descriptor);
+                Ok(())
+            }
+            Enclosed::Descriptor(_) | Enclosed::TooMany => Err(self.file("more descriptors than one")),
         }
-        if excess || self.descriptor.is_some() {
-            return Err(self.file("more descriptors than one"));
-        }
-        self.descriptor = descriptor;
-        Ok(())
     }
 
     /// Hands all frames in `bytes` on; the pieces of the body that are in there together, together.
@@ -343,6 +348,9 @@ impl Reply {
         pieces: &mut Pieces<'_>,
         exchange: &mut E,
     ) -> Result<(), Fault> {
+        if std::mem::replace(&mut self.has_file, true) {
+            return Err(self.file("more files than one"));
+        }
         self.count(length)?;
         let Some(descriptor) = self.descriptor.take() else { return Err(self.file("no descriptor")) };
         let size = match regular_size(descriptor.as_raw_fd()) {

@@ -101,6 +101,15 @@ impl Drop for Group {
     }
 }
 
+/// One request to a worker that does as `script` says.
+pub fn answered(
+    script: impl Fn(&mut Session) + Sync + Copy + std::marker::Send + 'static,
+) -> (Outcome, TestExchange) {
+    let group = Group::new(1, 1);
+    group.accept(script);
+    group.get()
+}
+
 /// A request for the group.
 pub fn with_view<R>(
     body: BodyLength,

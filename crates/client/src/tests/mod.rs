@@ -2,6 +2,7 @@
 
 mod bodies;
 mod fake;
+mod files;
 mod frames;
 mod replies;
 mod retries;
