@@ -207,7 +207,12 @@ impl<'r> BrigadeExchange<'r> {
                 }
                 // Without a buffer it is only for the filters to ask for the body (`100 Continue`).
                 First::Nothing => {
-                    match input.fill(buffer.len().max(LEAST_READ), wait && !buffer.is_empty()) {
+                    let wait = wait && !buffer.is_empty();
+                    let filled = input.fill(buffer.len().max(LEAST_READ), wait);
+                    // Some filters answer a read that does not wait with success and nothing.
+                    let filled = filled
+                        .and_then(|()| if wait || !input.is_empty() { Ok(()) } else { Err(libc::EAGAIN) });
+                    match filled {
                         Err(status) if buffer.is_empty() && is_eagain(status) => return Ok(0),
                         filled => filled?,
                     }
