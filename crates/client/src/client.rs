@@ -10,12 +10,13 @@ use oxwsgi_core::report::Level;
 use oxwsgi_core::request::{RequestView, Variable};
 use rustix::net::SocketAddrUnix;
 
-use crate::attempt::{Again, Answer, Attempt, LOOK};
+use crate::attempt::{Again, Answer, Attempt};
 use crate::body::Body;
 use crate::buffers::Buffers;
 use crate::connection::Connection;
 use crate::exchange::ServerExchange;
 use crate::ownership;
+use crate::patience::look;
 use crate::pool::Pool;
 use crate::problem::Problem;
 use crate::settings::ClientSettings;
@@ -106,7 +107,7 @@ impl GroupClient {
         let unconnected =
             |error| Problem::Connect { path: path(), uid: rustix::process::geteuid().as_raw(), error };
         let address = self.address.as_ref().map_err(|error| unconnected((*error).into()))?;
-        let bound = self.settings.socket_timeout.map_or(LOOK, |limit| limit.min(LOOK));
+        let bound = look(self.settings.socket_timeout);
         let mut since = None;
         loop {
             match Socket::connect(address, bound) {

@@ -4,7 +4,7 @@
 //! Modules, each importing only those before it: [`settings`] of a group; [`exchange`] what is needed of a server;
 //! [`ownership`] whose scripts a group runs; [`socket`] and [`buffers`]; [`ending`] of a process; [`connection`] and
 //! [`pool`] which connection to use; [`problem`] what went wrong; [`fields`] and [`pieces`] of a reply; [`body`]
-//! and [`reply`] the two directions; [`attempt`] one request on one connection; [`client`] the request until it is answered.
+//! and [`reply`] the two directions; [`patience`] with a worker; [`attempt`] one request on one connection; [`client`] the request until it is answered.
 
 #![forbid(unsafe_code)]
 
@@ -17,6 +17,7 @@ mod ending;
 mod exchange;
 mod fields;
 mod ownership;
+mod patience;
 mod pieces;
 mod pool;
 mod problem;

@@ -39,6 +39,8 @@ pub struct Reply {
     pub asked: bool,
     /// How far it has come.
     pub stage: Stage,
+    /// Rises with whatever brings the reply forward, and with lines for the log.
+    pub progress: u64,
     /// The body's length, when its head says so and it must be kept to.
     declared: Option<u64>,
     /// Bytes of the body so far.
@@ -97,6 +99,7 @@ impl Reply {
             may_ask: false,
             asked: false,
             stage: Stage::Silent,
+            progress: 0,
             declared: None,
             counted: 0,
             data: None,
@@ -110,11 +113,6 @@ impl Reply {
     /// The number of the process.
     pub fn pid(&self) -> Option<u32> {
         self.hello.map(|hello| hello.pid)
-    }
-
-    /// Changes whenever the reply has come forward.
-    pub fn progress(&self) -> (bool, bool, Stage, u64, usize) {
-        (self.hello.is_some(), self.asked, self.stage, self.counted, self.data.map_or(0, |(left, _)| left))
     }
 
     /// Whether a part of the body is on its way to the client, or at least the head.
@@ -199,6 +197,8 @@ impl Reply {
                 let what = if frame_is_hello { "a second HELLO" } else { "a frame before HELLO" };
                 return Err(self.order(what));
             }
+            // Of a body only its bytes count.
+            self.progress += u64::from(!matches!(frame, ReplyFrame::Data(..)));
             match frame {
                 ReplyFrame::Hello(hello) => self.hello = Some(hello),
                 ReplyFrame::Read => self.ask()?,
@@ -258,6 +258,9 @@ impl Reply {
     }
 
     fn announce(&mut self, length: usize, flags: Send) -> Result<(), Fault> {
+        if length == 0 && !flags.has(Send::FLUSH) && !flags.has(Send::LAST) {
+            return Err(self.order("an empty piece of a body for nothing"));
+        }
         self.count(length as u64)?;
         self.data = Some((length, flags));
         Ok(())
@@ -286,6 +289,7 @@ impl Reply {
         exchange: &mut E,
     ) -> Result<(), Fault> {
         if !piece.is_empty() {
+            self.progress += 1;
             if pieces.is_full() {
                 let flags = std::mem::take(&mut pieces.flags);
                 self.pass(pieces, exchange)?;

@@ -203,6 +203,14 @@ pub fn wait(awaited: Awaited<'_>, limit: Duration) -> io::Result<Ready> {
     }
 }
 
+/// Whether nobody is at the other end of a connection any more, in either direction. A client that has only said all it
+/// has to say still waits for its reply.
+pub fn is_broken(connection: BorrowedFd<'_>) -> bool {
+    let mut entries = [PollFd::from_borrowed_fd(connection, PollFlags::empty())];
+    let polled = poll(&mut entries, Some(&Timespec::default()));
+    polled.is_ok() && entries[0].revents().intersects(PollFlags::HUP | PollFlags::ERR)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -14,7 +14,7 @@ const LAYERS: [(&str, &str, &str); 6] = [
     (
         "crates/client/src",
         "crate::",
-        "settings exchange ownership socket buffers ending connection pool problem fields pieces body reply attempt client tests",
+        "settings exchange ownership socket buffers ending connection pool problem fields pieces body reply patience attempt client tests",
     ),
     ("crates/runtime/src", "crate::", "python wsgi entry"),
     (

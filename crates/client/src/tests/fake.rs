@@ -317,6 +317,8 @@ pub struct TestExchange {
     pub retry_after: Option<Duration>,
     pub send_timeout: Option<Duration>,
     pub fails_with: Option<FlowError>,
+    /// Bytes of a reply after which no more is wanted.
+    pub enough: usize,
 }
 
 impl TestExchange {
@@ -335,6 +337,7 @@ impl TestExchange {
             retry_after: None,
             send_timeout: None,
             fails_with: None,
+            enough: usize::MAX,
         }
     }
 
@@ -434,6 +437,10 @@ impl ServerExchange for TestExchange {
 
     fn wants(&self, level: Level) -> bool {
         level <= self.least_severe
+    }
+
+    fn wants_more(&self) -> bool {
+        self.sends.iter().map(|(bytes, _)| bytes.len()).sum::<usize>() < self.enough
     }
 
     fn set_retry_after(&mut self, delay: Duration) {

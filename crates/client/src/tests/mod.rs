@@ -4,6 +4,7 @@ mod bodies;
 mod fake;
 mod files;
 mod frames;
+mod limits;
 mod replies;
 mod retries;
 mod tickets;

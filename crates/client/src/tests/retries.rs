@@ -306,33 +306,6 @@ fn a_path_that_is_no_sockets_is_refused() {
 }
 
 #[test]
-fn silence_has_a_limit() {
-    let group = Group::with(1, 1, |settings| settings.socket_timeout = Some(Duration::from_millis(150)));
-    group.accept(|worker| {
-        worker.begin();
-        if worker.connection == 1 {
-            worker.head(-1, &[]);
-            worker.data(b"half", Send::FLUSH);
-            worker.flush();
-        }
-        std::thread::sleep(Duration::from_secs(5));
-    });
-    let (outcome, exchange) = group.get();
-    assert_eq!((outcome, exchange.numbers()), (Outcome::Refused(504), vec!["WSGI0145"]));
-    let text = "Timeout when reading response headers from its process (pid=4000)";
-    assert!(exchange.logged[0].1.contains(text), "{:?}", exchange.logged);
-    let (outcome, exchange) = group.get();
-    assert_eq!((outcome, exchange.numbers()), (Outcome::Broken, vec!["WSGI1122"]));
-}
-
-#[test]
-fn a_queue_that_does_not_move_is_silence_too() {
-    let group = Group::with(1, 1, |settings| settings.socket_timeout = Some(Duration::from_millis(150)));
-    let (outcome, exchange) = group.get();
-    assert_eq!((outcome, exchange.numbers()), (Outcome::Refused(504), vec!["WSGI0145"]));
-}
-
-#[test]
 fn scripts_of_others_do_not_run() {
     let group = Group::with(1, 1, |settings| settings.script_owner = Some(ScriptOwner::User(u32::MAX)));
     let (outcome, exchange) = group.get();

@@ -284,7 +284,8 @@ pub const OPTIONS: &[DaemonOption] = &[
         name: "socket-timeout",
         form: "seconds",
         default: "0: `Timeout` of the server",
-        help: "Time for each read and write between the server's process and a daemon process",
+        help: "Time for each read and write between the server's process and a daemon process; a line that the \
+               application logs is a sign of life too",
         invalid: "Invalid socket timeout for WSGI daemon process.",
         setter: |group, text| set(&mut group.limits.socket, value::timeout(text)),
     },
