@@ -50,9 +50,6 @@ impl GroupClient {
         {
             return self.refuse(&Problem::Owner(offence), view, exchange);
         }
-        if let Some(limit) = self.settings.response_socket_timeout {
-            exchange.set_send_timeout(limit);
-        }
         let mut buffers = Buffers::take();
         let outcome = self.serve_with(view, exchange, &mut buffers);
         buffers.put_back();
@@ -68,6 +65,10 @@ impl GroupClient {
         let Buffers { request, ahead, piece, input } = buffers;
         // No thread is kept waiting for a slow client: tickets are taken after this.
         let mut body = Body::new(view, exchange, ahead, piece);
+        // The limit is the client's socket's, so it would have been one for reads too.
+        if let Some(limit) = self.settings.response_socket_timeout {
+            exchange.set_send_timeout(limit);
+        }
         let view = &RequestView { queue_start: now(), ..*view };
         let mut retries = Retries::default();
         loop {

@@ -238,6 +238,18 @@ fn a_worker_may_take_its_time_with_a_body() {
 }
 
 #[test]
+fn the_time_for_writes_is_none_for_reads() {
+    let group = Group::with(1, 1, |settings| {
+        settings.response_socket_timeout = Some(Duration::from_secs(7));
+    });
+    group.accept(echo);
+    let mut exchange = TestExchange::with_body(b"body".to_vec());
+    let outcome = with_view(BodyLength::Bytes(4), &[], |view| group.client.serve(view, &mut exchange));
+    assert_eq!((outcome, exchange.sent()), (Outcome::Sent, b"body".to_vec()));
+    assert!(!exchange.has_read_with_send_timeout && exchange.send_timeout.is_some());
+}
+
+#[test]
 fn a_worker_that_reads_nothing_is_not_waited_for_for_ever() {
     let group = Group::with(1, 1, |settings| settings.socket_timeout = Some(Duration::from_millis(200)));
     group.accept(|worker| {

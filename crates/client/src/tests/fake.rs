@@ -319,6 +319,7 @@ pub struct TestExchange {
     pub fails_with: Option<FlowError>,
     /// Bytes of a reply after which no more is wanted.
     pub enough: usize,
+    pub has_read_with_send_timeout: bool,
 }
 
 impl TestExchange {
@@ -338,6 +339,7 @@ impl TestExchange {
             send_timeout: None,
             fails_with: None,
             enough: usize::MAX,
+            has_read_with_send_timeout: false,
         }
     }
 
@@ -376,6 +378,7 @@ impl TestExchange {
         if most == 0 {
             return Ok(Some(0));
         }
+        self.has_read_with_send_timeout |= self.send_timeout.is_some();
         self.input.set_nonblocking(!waits).unwrap();
         match self.input.read(&mut buffer[..most]) {
             Ok(0) => Err(FlowError::ClientGone),
