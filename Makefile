@@ -44,16 +44,14 @@ test-integration: build $(TOOLS)/.made ## Run the tests against real servers (PY
 	@./tools/apt-install $$(cat tests/apt-packages.txt)
 	$(TOOLS)/bin/python -m pytest $(PYTEST_ARGS)
 
-# Without the life cycle: threaded children of mod_wsgi 4.9.4 do not reliably end when they are told to.
+# Without the life cycle: threaded children of mod_wsgi 4.9.4 do not reliably end when they are told to. Daemon mode has
+# the contract of both versions and the rest of the newer one; what is the same in both modes is tried in embedded mode.
 test-reference: $(TOOLS)/.made ## Run the tests against mod_wsgi: those it fails must say why.
 	@./tools/apt-install $$(cat tests/apt-packages.txt)
 	$(TOOLS)/bin/python -m pytest --lane reference --lane reference-6 tests/contract tests/apache \
 		--ignore tests/apache/test_lifecycle.py $(PYTEST_ARGS)
-
-fuzz: ## Fuzz what processes send each other, a minute each (needs cargo-fuzz and a nightly compiler; FUZZ_ARGS=...).
-	for target in request body reply message; do \
-		cargo +nightly fuzz run --features libfuzzer $$target -- $(or $(FUZZ_ARGS),-max_total_time=60) || exit 1; \
-	done
+	$(TOOLS)/bin/python -m pytest --lane reference-daemon --lane reference-6-daemon tests/contract $(PYTEST_ARGS)
+	$(TOOLS)/bin/python -m pytest --lane reference-6-daemon tests/daemon $(PYTEST_ARGS)
 
 soak: build $(TOOLS)/.made ## Run the slow tests: many mixed requests, and some under valgrind.
 	@./tools/apt-install $$(cat tests/apt-packages.txt)

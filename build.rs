@@ -24,7 +24,7 @@ const FUNCTIONS: &[&str] = &[
     "ap_(discard_request_body|get_conn_socket|internal_redirect)",
     "ap_(get_server_banner|get_server_name|get_server_name_for_url|get_server_port|run_generate_log_id|run_http_scheme)",
     // Bodies and replies
-    "ap_(get_brigade|map_http_request_error|pass_brigade|set_content_length|set_content_type)",
+    "ap_(get_brigade|map_http_request_error|pass_brigade|send_interim_response|set_content_length|set_content_type)",
     "ap_bucket_error_create",
     "apr_brigade_(cleanup|create|insert_file)",
     "apr_bucket_(eos|flush|transient)_create|apr_bucket_file_enable_mmap",

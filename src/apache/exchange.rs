@@ -86,6 +86,7 @@ impl<'r> BrigadeExchange<'r> {
 
     /// Reads what has come of the body; `None` when nothing has.
     pub fn try_read(&mut self, buffer: &mut [u8]) -> Result<Option<usize>, FlowError> {
+        self.ask_for_body();
         if self.input_failure.is_some() {
             return Err(FlowError::Failed);
         }
@@ -177,6 +178,21 @@ impl<'r> BrigadeExchange<'r> {
         // SAFETY: the request's own table, C text.
         unsafe { ffi::apr_table_unset(kept, c"WWW-Authenticate".as_ptr()) };
         self.stage = Stage::Nothing;
+    }
+
+    /// Sends the `100 Continue` that the client waits for. httpd's own filter does so only before a read that waits.
+    fn ask_for_body(&self) {
+        let r = self.request.as_raw();
+        // SAFETY: the handle's record is alive; read by value.
+        if unsafe { (*r).expecting_100 } == 0 || self.stage > Stage::Nothing {
+            return;
+        }
+        // SAFETY: as above; nothing has been sent, so the status is nobody's yet.
+        let status = unsafe { std::mem::replace(&mut (*r).status, ffi::HTTP_CONTINUE) };
+        // SAFETY: as above.
+        unsafe { ffi::ap_send_interim_response(r, 0) };
+        // SAFETY: as above.
+        unsafe { (*r).status = status };
     }
 
     /// Reads at least a byte; whether it waits for one is for `wait` to say.

@@ -67,6 +67,7 @@ pub fn with_view<R>(
         // httpd has looked at the file asked for, not at a handler's script.
         script_mtime: if is_handler { -1 } else { request.file_mtime() },
         script_reloading: settings.script_reloading,
+        ignore_activity: settings.ignore_activity,
     };
 
     let (extra, mut https) = extra(request, pool);

@@ -4,6 +4,6 @@
 //! group of a request; [`launch`] starts the supervisor of all groups.
 
 pub mod groups;
-pub mod launch;
 
 pub use oxwsgi_client as client;
+pub use oxwsgi_launch as launch;

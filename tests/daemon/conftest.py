@@ -35,7 +35,7 @@ class Site:
     def script(self) -> Path:
         return self.server.root / "site" / "app.wsgi"
 
-    def get(self, path: str = "", **query):
+    def get(self, path: str = "", /, **query):
         return self.server.get(f"/app{path}", params=query)
 
     def facts(self) -> dict:

@@ -11,6 +11,7 @@ import pytest
 
 from harness import pythons
 from harness.httpd import HttpdStartError
+from harness.marks import START_FAILED
 from harness.places import is_world_readable
 
 SCRIPT = """
@@ -117,7 +118,7 @@ class TestBrokenHome:
     def test_without_python(self, new_server, home):
         said = new_server(group("shop", Path(home), "user=games")).configtest()
         assert said.returncode != 0
-        for part in ("WSGIDaemonProcess", "python-home", "shop", home, "games"):
+        for part in ("WSGIDaemonProcess", "python-home", "shop", home):
             assert part in said.stderr
 
     def test_a_python_that_fails(self, new_server):
@@ -145,6 +146,7 @@ class TestBrokenHome:
         assert said.returncode != 0
         assert f"{server.root}/home" in said.stderr
 
+    @START_FAILED
     def test_the_server_does_not_start_either(self, new_server):
         server = new_server(group("shop", Path("/no/such/folder")))
         with pytest.raises(HttpdStartError, match="/no/such/folder"):

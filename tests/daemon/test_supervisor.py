@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from harness.httpd import HttpdStartError
-from harness.marks import PROCESS_DIED
+from harness.marks import PROCESS_DIED, START_FAILED
 from harness.processes import Process
 from harness.wait import wait_until
 
@@ -297,6 +297,7 @@ class TestGroupThatCannotStart:
         (home / "broken").unlink()
         assert made.get("/pid").status_code == 200
 
+    @START_FAILED
     def test_the_server_does_not_start(self, new_server, home):
         """What is only found out by the start itself stops the server, with the reason."""
         server = new_server(f'WSGIDaemonProcess shop python-home="{home}" home="/no/such/folder"\n')
@@ -304,6 +305,7 @@ class TestGroupThatCannotStart:
             server.start()
         assert "/no/such/folder" in str(raised.value)
 
+    @START_FAILED
     @pytest.mark.root
     def test_a_socket_that_cannot_be_made(self, new_server):
         server = new_server("WSGISocketPrefix /proc/no/wsgi\nWSGIDaemonProcess shop\n")
@@ -311,6 +313,7 @@ class TestGroupThatCannotStart:
             server.start()
         assert "/proc/no/wsgi" in str(raised.value)
 
+    @START_FAILED
     def test_nothing_is_left_of_it(self, new_server):
         server = new_server(
             'WSGIDaemonProcess good processes=2\nWSGIDaemonProcess shop home="/no/such/folder"\n'

@@ -12,3 +12,6 @@ PROCESS_DIED = pytest.mark.provokes("WSGI1202", on="apache")
 
 # A process did not end in time after it was told to, and was killed.
 PROCESS_ABORTED = pytest.mark.provokes("WSGI1205", on="apache")
+
+# The server did not start because a group cannot; httpd adds its own last words.
+START_FAILED = pytest.mark.allows(r"WSGI115[01]", r"WSGI12\d\d", "AH00020", "AH00016", on="apache")

@@ -119,6 +119,10 @@ def write(folder):
     return write
 
 
+def command_line(pid):
+    return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+
+
 @dataclass
 class Answer:
     status: int
@@ -192,25 +196,38 @@ class Run:
         return self.ended(seconds)
 
     def processes(self):
-        """Processes of this run's httpd: their command lines name its private directory."""
+        """Processes of this run but the command: their environment has its temporary directory."""
+        mark = f"\0TMPDIR={self.temporary}\0".encode()
         found = []
         for entry in Path("/proc").iterdir():
             with contextlib.suppress(OSError):
-                if entry.name.isdigit() and f"{self.temporary}/".encode() in (entry / "cmdline").read_bytes():
+                # A process that has ended and was not waited for yet has none.
+                if entry.name.isdigit() and mark in b"\0" + (entry / "environ").read_bytes():
                     found.append(int(entry.name))
         return [pid for pid in found if pid != self.process.pid]
+
+    def httpd(self):
+        """Those of httpd itself: their command lines name the private directory."""
+        return [pid for pid in self.processes() if f"{self.temporary}/" in command_line(pid)]
 
     def directories(self):
         return sorted(self.temporary.glob("oxwsgi-serve-*"))
 
 
 @pytest.fixture
-def launch(command, module, python, identity, folder):
+def placement(request):
+    """Where the application runs: in "daemon" processes, as without an option, or "embedded" in httpd."""
+    return getattr(request, "param", "daemon")
+
+
+@pytest.fixture
+def launch(command, module, python, identity, folder, placement):
     """Starts `oxwsgi serve` as the user of the test; after the test nothing of it may be left."""
     runs = []
 
     def launch(*arguments, cwd=folder, environment=None, module=module, python=python, port=0, **options):
         line = [command, "serve", *arguments]
+        line += ["--embedded"] if placement == "embedded" else []
         line += ["--port", str(port)] if port is not None else []
         line += ["--module", module] if module else []
         line += ["--python", python] if python else []

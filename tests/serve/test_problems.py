@@ -135,11 +135,14 @@ def test_uncallable(refuse, write):
         assert "def application(environ, start_response)" in text
 
 
-def test_crash_while_importing(refuse, write):
+@pytest.mark.parametrize(
+    ("placement", "signal"), [("daemon", "SIGABRT"), ("embedded", "Abort")], indirect=["placement"]
+)
+def test_crash_while_importing(refuse, write, signal):
     write("web.py", "import os\nos.abort()\n")
     text = refuse("web:app")
     assert "web:app crashes the process that imports it" in text
-    assert "Abort" in text
+    assert signal in text
 
 
 def test_missing_apache_module(refuse, command, folder):
@@ -156,9 +159,10 @@ def test_missing_apache_module(refuse, command, folder):
     assert "absent.so cannot be used" in text
 
 
-def test_module_that_is_none(refuse, folder):
+def test_module_that_is_none(refuse, command, folder):
     wrong = folder / "wrong.so"
     wrong.write_text("not a shared object")
+    shutil.copy(command, folder / "oxwsgi")
     text = refuse("hello.wsgi", module=wrong)
     assert "httpd did not start" in text
     assert "wrong.so" in text
@@ -224,7 +228,9 @@ def test_static_that_hides_the_application(refuse):
         (["--static", "static=x"], "begins with a slash"),
         (["--mount", "shop"], "begins with a slash"),
         (["--mount", "/a b"], "cannot stand in a URL path"),
-        (["--threads", "0"], "1..=1024"),
+        (["--threads", "0"], "1..=512"),
+        (["--processes", "0"], "1..=64"),
+        (["--processes", "2", "--embedded"], "cannot be used with"),
         (["--port", "70000"], "70000"),
         (["--no-such-option"], "--no-such-option"),
     ],

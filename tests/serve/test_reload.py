@@ -3,6 +3,10 @@
 import re
 from concurrent.futures import ThreadPoolExecutor
 
+import pytest
+
+pytestmark = pytest.mark.parametrize("placement", ["daemon", "embedded"], indirect=True)
+
 PAGE = """\
 from words import word
 

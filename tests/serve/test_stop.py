@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.parametrize("placement", ["daemon", "embedded"], indirect=True)
+
 SLEEPY = """\
 import subprocess
 import time
@@ -126,7 +128,7 @@ def test_the_next_run_removes_what_a_killed_one_left(serve):
 
 def test_killed_httpd_is_reported(serve):
     run = serve("hello.wsgi")
-    parent = min(run.processes())
+    parent = min(run.httpd())
     os.kill(parent, signal.SIGKILL)
     assert run.ended() == 1
     assert "httpd ended by itself (signal: 9" in run.errors
@@ -137,6 +139,6 @@ def test_killed_httpd_is_reported(serve):
 def test_stop_while_it_starts(launch, write):
     write("web.wsgi", "import time\ntime.sleep(60)\n")
     run = launch("web.wsgi")
-    run.until(run.processes, "httpd's start")
+    run.until(run.httpd, "httpd's start")
     assert run.stop() == 0
     assert "serves" not in run.output

@@ -19,6 +19,7 @@ use crate::ownership;
 use crate::patience::look;
 use crate::pool::Pool;
 use crate::problem::Problem;
+use crate::root::seen_below;
 use crate::settings::ClientSettings;
 use crate::socket::{ConnectError, Socket};
 
@@ -50,6 +51,20 @@ impl GroupClient {
         {
             return self.refuse(&Problem::Owner(offence), view, exchange);
         }
+        let seen;
+        let view = match &self.settings.root {
+            None => view,
+            Some(root) => {
+                let Some(below) = seen_below(root, view) else {
+                    let text = |path: &[u8]| String::from_utf8_lossy(path).into_owned();
+                    let (script, root) = (text(&view.target.script), text(root));
+                    return self.refuse(&Problem::OutsideRoot { script, root }, view, exchange);
+                };
+                seen = below;
+                &seen
+            }
+        };
+        let _visit = self.pool.visit();
         let mut buffers = Buffers::take();
         let outcome = self.serve_with(view, exchange, &mut buffers);
         buffers.put_back();

@@ -34,6 +34,11 @@ impl Connection {
         Self { socket, hello: None, sequence: 0 }
     }
 
+    /// Slot and number of the process that has it.
+    pub fn owner(&self) -> Option<(u32, u32)> {
+        self.hello.map(|hello| (hello.slot, hello.pid))
+    }
+
     /// The process that has it, if that is still there.
     #[inline]
     pub fn process<'a>(&self, board: &'a Board) -> Option<Process<'a>> {

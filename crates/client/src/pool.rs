@@ -1,5 +1,6 @@
 //! The connections of one group that wait for a request. Shared by all threads of a server's process.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
@@ -22,7 +23,22 @@ const EXPLORE: Duration = Duration::from_millis(10);
 
 /// Connections that wait.
 #[derive(Debug, Default)]
-pub struct Pool(Mutex<Waiting>);
+pub struct Pool {
+    waiting: Mutex<Waiting>,
+    /// Requests under way, and the most that were at once.
+    busy: AtomicUsize,
+    most_busy: AtomicUsize,
+}
+
+/// A request that may take a connection; while it lasts it counts.
+#[derive(Debug)]
+pub struct Visit<'a>(&'a Pool);
+
+impl Drop for Visit<'_> {
+    fn drop(&mut self) {
+        self.0.busy.fetch_sub(1, Ordering::Relaxed);
+    }
+}
 
 #[derive(Debug, Default)]
 struct Waiting {
@@ -37,6 +53,16 @@ impl Pool {
         let pool = Arc::new(Self::default());
         lock(&REVIEWER).pools.push(Arc::downgrade(&pool));
         pool
+    }
+
+    /// Begins a request.
+    #[inline]
+    pub fn visit(&self) -> Visit<'_> {
+        let busy = self.busy.fetch_add(1, Ordering::Relaxed) + 1;
+        if busy > self.most_busy.load(Ordering::Relaxed) {
+            self.most_busy.fetch_max(busy, Ordering::Relaxed);
+        }
+        Visit(self)
     }
 
     /// A connection whose process has a thread for one request, which is promised to the caller: its ticket is taken. None
@@ -75,18 +101,25 @@ impl Pool {
         process.take_ticket().then(|| waiting.connections.remove(index).0)
     }
 
-    /// Keeps a connection for the next request.
+    /// Keeps a connection for the next request. Of those to one process no more are kept than there ever were requests at
+    /// once: under load a server with many processes would keep far too many that it does not need.
     pub fn put(&self, connection: Connection) {
         let now = Instant::now();
-        let oldest = {
+        let most = self.most_busy.load(Ordering::Relaxed);
+        let superfluous = {
             let mut waiting = self.lock();
-            let is_full = waiting.connections.len() >= MOST;
-            let oldest = is_full.then(|| waiting.connections.remove(0));
-            waiting.connections.push((connection, now));
-            oldest
+            let same = waiting.connections.iter().filter(|(other, _)| other.owner() == connection.owner());
+            if same.count() >= most {
+                Some(connection)
+            } else {
+                let is_full = waiting.connections.len() >= MOST;
+                let oldest = is_full.then(|| waiting.connections.remove(0).0);
+                waiting.connections.push((connection, now));
+                oldest
+            }
         };
         // Closed without holding up others.
-        drop(oldest);
+        drop(superfluous);
         review(now);
     }
 
@@ -102,19 +135,14 @@ impl Pool {
     }
 
     fn lock(&self) -> MutexGuard<'_, Waiting> {
-        lock(&self.0)
+        lock(&self.waiting)
     }
 }
 
 impl Waiting {
     /// Whether there is a process without anything to do that no connection leads to, and a new one may find it.
     fn explores(&mut self, board: &Board) -> bool {
-        let leads_to = |slot, pid| {
-            self.connections
-                .iter()
-                .filter_map(|(one, _)| one.hello)
-                .any(|hello| (hello.slot, hello.pid) == (slot, pid))
-        };
+        let leads_to = |slot, pid| self.connections.iter().any(|(one, _)| one.owner() == Some((slot, pid)));
         if !board.all().any(|(slot, process)| process.is_idle() && !leads_to(slot, process.pid())) {
             return false;
         }

@@ -89,6 +89,14 @@ pub enum Problem {
     /// The server could not write.
     #[error("the response cannot be written to the client: {0}")]
     Write(String),
+    /// The group cannot see the script.
+    #[error("the script {script} is outside of its root {root} (chroot)")]
+    OutsideRoot {
+        /// The script.
+        script: String,
+        /// The root.
+        root: String,
+    },
     /// A script or its folder is someone else's.
     #[error(transparent)]
     Owner(crate::ownership::Offence),
@@ -109,6 +117,7 @@ impl Problem {
             Self::Write(_) => 120,
             Self::LongRequest(_) => 121,
             Self::GivenBack(_) => 124,
+            Self::OutsideRoot { .. } => 81,
             Self::TooOld => 84,
             Self::LongLine(_) => 144,
             Self::NoHead(..) => 145,
@@ -130,7 +139,8 @@ impl Problem {
             | Self::LongRequest(_)
             | Self::LongLine(_)
             | Self::Write(_)
-            | Self::Descriptor(_) => 500,
+            | Self::Descriptor(_)
+            | Self::OutsideRoot { .. } => 500,
             Self::QueueFull(_) | Self::Unreachable { .. } | Self::Connect { .. } | Self::GivenBack(_) => 503,
             Self::TooOld | Self::NoHead(..) | Self::NoMore(..) => 504,
             Self::GoneBeforeHead(_)

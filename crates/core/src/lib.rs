@@ -6,7 +6,7 @@
 //! out of C; [`os`] what the operating system is asked for; [`home`] finds a Python; [`request`] what came in;
 //! [`config`] the directives and what they set; [`exchange`] the two byte flows of a request; [`abi`] the function
 //! tables the two shared objects hand each other; [`wire`] the same request and reply between two processes; [`daemon`]
-//! what those processes hand each other besides.
+//! what those processes hand each other besides; [`worker`] what one of them decides by itself.
 
 pub mod abi;
 pub mod borrowed;
@@ -19,3 +19,4 @@ pub mod os;
 pub mod report;
 pub mod request;
 pub mod wire;
+pub mod worker;

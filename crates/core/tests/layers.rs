@@ -5,23 +5,32 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// A folder, the path under which its modules are imported, and the modules from the most basic up.
-const LAYERS: [(&str, &str, &str); 6] = [
+const LAYERS: [(&str, &str, &str); 8] = [
     (
         "crates/core/src",
         "crate::",
-        "borrowed report boundary os home request config exchange abi wire daemon",
+        "borrowed report boundary os home request config exchange abi wire daemon worker",
     ),
     (
         "crates/client/src",
         "crate::",
-        "settings exchange ownership socket buffers ending connection pool problem fields pieces body reply patience attempt client tests",
+        "settings exchange ownership root socket buffers ending connection pool problem fields pieces body reply \
+         patience attempt client tests",
     ),
-    ("crates/runtime/src", "crate::", "python wsgi entry"),
+    ("crates/launch/src", "crate::", "error lifeline program generation tests"),
+    ("crates/runtime/src", "crate::", "python wsgi worker entry"),
     (
         "crates/runtime/src/wsgi",
         "crate::wsgi::",
-        "settings place turn read_ahead transaction report traceback error_log input start_response file_wrapper restrict \
-         log_handler types toolkit header_keys environ script application embedded_module host process reply serve",
+        "settings watch place turn read_ahead transaction report traceback error_log input start_response file_wrapper \
+         restrict log_handler callbacks types toolkit header_keys environ script application embedded_module host process \
+         oversight reply serve",
+    ),
+    (
+        "crates/runtime/src/worker",
+        "crate::worker::",
+        "orders surroundings service control guardian poller queue connections tally transmission exchange workplace \
+         attendant pool prober signals monitor",
     ),
     ("src", "crate::", "daemon embed apache"),
     (

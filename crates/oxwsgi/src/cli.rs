@@ -41,7 +41,7 @@ const SERVE_EXAMPLES: &str = "\
 Examples:
   oxwsgi serve hello.wsgi
   oxwsgi serve shop:app --python .venv --reload
-  oxwsgi serve 'shop:create_app()' --port 8080 --threads 16
+  oxwsgi serve 'shop:create_app()' --port 8080 --processes 2 --threads 16
   oxwsgi serve mysite/ --static /static=mysite/static
   oxwsgi serve shop:app --show-config > httpd.conf";
 
@@ -75,9 +75,19 @@ pub struct ServeOptions {
     #[arg(long, value_name = "DIR")]
     pub python: Option<PathBuf>,
 
-    /// How many requests the application works on at once
-    #[arg(long, value_name = "N", default_value_t = 8, value_parser = clap::value_parser!(u16).range(1..=1024))]
+    /// How many processes run the application
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=64))]
+    pub processes: u16,
+
+    /// How many requests each process works on at once
+    #[arg(long, value_name = "N", default_value_t = 8, value_parser = clap::value_parser!(u16).range(1..=512))]
     pub threads: u16,
+
+    /// Run the application inside httpd itself, without processes of its own
+    ///
+    /// Saves each request the way to another process. Needs a Python with a shared library.
+    #[arg(long, conflicts_with = "processes")]
+    pub embedded: bool,
 
     /// Start the application anew when a Python file of the project changes
     #[arg(long)]
@@ -143,6 +153,13 @@ mod tests {
     #[test]
     fn the_command_line_is_consistent() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn httpd_itself_is_one_process() {
+        let parse = |arguments: &str| Cli::try_parse_from(arguments.split(' '));
+        assert!(parse("oxwsgi serve a.wsgi --embedded --threads 2").is_ok());
+        assert!(parse("oxwsgi serve a.wsgi --embedded --processes 2").is_err());
     }
 
     #[test]

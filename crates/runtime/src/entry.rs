@@ -1,4 +1,5 @@
-//! The function table that the server's module finds in this library.
+//! What others find in this library: the server's module a function table, a `python` that is to be a daemon process an
+//! extension module.
 
 #![allow(unsafe_code, reason = "turns the pointers of C calls into references")]
 
@@ -8,7 +9,8 @@ use oxwsgi_core::exchange::{Exchange, Outcome, RemoteExchange};
 use oxwsgi_core::report::Level;
 use oxwsgi_core::request::RequestView;
 
-use crate::wsgi;
+use crate::python::{Definition, define};
+use crate::{worker, wsgi};
 
 static TABLE: RuntimeTable =
     RuntimeTable { header: Header::of::<RuntimeTable>(), start, import, serve, stop };
@@ -17,6 +19,13 @@ static TABLE: RuntimeTable =
 #[unsafe(no_mangle)]
 pub extern "C" fn oxwsgi_runtime() -> *const RuntimeTable {
     &raw const TABLE
+}
+
+/// The extension module `oxwsgi_runtime`. See `oxwsgi_core::daemon::bootstrap`.
+#[unsafe(no_mangle)]
+#[allow(non_snake_case, reason = "Python asks for this name")]
+pub extern "C" fn PyInit_oxwsgi_runtime() -> Definition {
+    define(c"oxwsgi_runtime", worker::run)
 }
 
 unsafe extern "C" fn start(start: *const Start<'_>, message: *mut Message) -> bool {
@@ -47,7 +56,7 @@ unsafe extern "C" fn import(import: *const Import<'_>) {
     // SAFETY: the caller passes a reference.
     let import = unsafe { &*import };
     // A panic has been reported by the panic hook; the script will be loaded, or fail, with its first request.
-    guard(|| wsgi::import(import), |_| ());
+    guard(|| wsgi::import(import), |_| false);
 }
 
 unsafe extern "C" fn serve(view: *const RequestView<'_>, exchange: *mut RemoteExchange<'_>) -> Outcome {

@@ -64,7 +64,7 @@ fn elders(main: Server<'_>) -> Vec<u32> {
 }
 
 /// Whether the process is a child of ours that has not ended.
-fn is_child(pid: u32) -> bool {
+pub fn is_child(pid: u32) -> bool {
     let pid = Pid::from_raw(pid.cast_signed());
     pid.is_some_and(|pid| matches!(waitpid(Some(pid), WaitOptions::NOHANG), Ok(None)))
 }

@@ -20,6 +20,7 @@ The variable FOLDER names a folder it can write to.
 /connect?path=P      JSON: what became of connecting to the unix socket P
 /open?path=P         JSON: what became of opening P for appending
 /thread              JSON: the stack size of this thread in bytes
+/repeat?size=N       one response header of N bytes
 /headers?...         each pair of the query is a response header; `status` and `body` are what they say
 """
 
@@ -234,6 +235,9 @@ def application(environ, start_response):
         headers = [pair for pair in pairs if pair[0] not in ("status", "body")]
         start_response(query.get("status", "200 OK"), headers)
         return [query.get("body", "").encode()]
+    if path == "/repeat":
+        start_response("200 OK", [("X-Repeat", "r" * (int(query["size"]) - len("X-Repeat: ")))])
+        return [b"repeated"]
     if path == "/stream":
         start_response("200 OK", [("Content-Type", "text/plain")])
         return stream(environ, query)

@@ -53,6 +53,7 @@ impl Group {
             socket_timeout: Some(Duration::from_secs(10)),
             header_buffer_size: 32_768,
             response_socket_timeout: None,
+            root: None,
             script_owner: None,
         };
         change(&mut settings);

@@ -7,4 +7,5 @@ mod frames;
 mod limits;
 mod replies;
 mod retries;
+mod roots;
 mod tickets;

@@ -146,6 +146,35 @@ fn connections_of_processes_that_have_ended_are_not_used() {
 }
 
 #[test]
+fn no_more_connections_are_kept_than_there_were_requests_at_once() {
+    static CLOSED: AtomicU64 = AtomicU64::new(0);
+    let group = Group::new(1, 1);
+    group.accept(|worker| {
+        worker.hello();
+        while worker.request() {
+            worker.mark(|mark, sequence| mark.accept(sequence));
+            worker.reply(b"");
+            // Taken by another server's process at once.
+            worker.process_takes_ticket();
+        }
+        CLOSED.fetch_add(1, Ordering::Relaxed);
+    });
+    assert!(group.board.process(0).unwrap().take_ticket());
+    for _ in 0..5 {
+        assert_eq!(served_by(&group), "");
+        // Until the ticket is taken.
+        while idle(&group, 0) > 0 {
+            std::thread::yield_now();
+        }
+    }
+    let start = Instant::now();
+    while CLOSED.load(Ordering::Relaxed) < 4 {
+        assert!(start.elapsed() < Duration::from_secs(10), "they are kept");
+        std::thread::yield_now();
+    }
+}
+
+#[test]
 fn a_process_with_nothing_else_to_do_comes_first() {
     let group = Group::new(2, 2);
     static NEXT: AtomicU64 = AtomicU64::new(0);

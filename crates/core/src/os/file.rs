@@ -2,8 +2,11 @@
 
 #![allow(unsafe_code, reason = "system calls on a descriptor number")]
 
-use std::io;
+use std::io::{self, IoSlice};
 use std::mem::MaybeUninit;
+use std::os::fd::{AsFd, BorrowedFd};
+
+use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg};
 
 /// Size in bytes of the regular file behind `descriptor`; none when it is not a regular file (a pipe, a socket).
 pub fn regular_size(descriptor: i32) -> io::Result<Option<u64>> {
@@ -33,6 +36,25 @@ fn seek(descriptor: i32, offset: i64, from: i32) -> io::Result<i64> {
     if position < 0 { Err(io::Error::last_os_error()) } else { Ok(position) }
 }
 
+/// Sends bytes over a unix socket, and a descriptor with the first of them; says how many bytes were sent.
+pub fn pass(socket: impl AsFd, bytes: &[u8], descriptor: i32) -> io::Result<usize> {
+    if descriptor < 0 {
+        return Err(io::Error::from_raw_os_error(libc::EBADF));
+    }
+    // SAFETY: a number that is not negative, which the kernel checks; used for the call below only.
+    let descriptors = [unsafe { BorrowedFd::borrow_raw(descriptor) }];
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+    loop {
+        let mut ancillary = SendAncillaryBuffer::new(&mut space);
+        // There is room for one.
+        ancillary.push(SendAncillaryMessage::ScmRights(&descriptors));
+        match sendmsg(&socket, &[IoSlice::new(bytes)], &mut ancillary, SendFlags::NOSIGNAL) {
+            Err(rustix::io::Errno::INTR) => {}
+            sent => return Ok(sent?),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::fs::File;
@@ -47,6 +69,18 @@ mod tests {
         let (reader, _writer) = io::pipe().expect("a pipe");
         assert_eq!(regular_size(reader.as_raw_fd()).unwrap(), None);
         assert!(regular_size(-1).is_err());
+    }
+
+    #[test]
+    fn a_descriptor_is_passed() {
+        let (one, two) = crate::os::packet::pair().unwrap();
+        let file = File::open("/proc/self/exe").expect("every process has an executable");
+        assert_eq!(pass(&one, b"abc", file.as_raw_fd()).unwrap(), 3);
+        let packet =
+            crate::os::packet::receive(&two, &mut [0; 8], 1, crate::os::packet::Wait::Never).unwrap();
+        let size = regular_size(packet.descriptors[0].as_raw_fd()).unwrap();
+        assert_eq!((packet.length, size), (3, Some(file.metadata().unwrap().len())));
+        assert!(pass(&one, b"x", -1).is_err() && pass(&one, b"x", 9999).is_err());
     }
 
     #[test]

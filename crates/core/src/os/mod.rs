@@ -1,6 +1,6 @@
 //! What the standard library lacks of the operating system: facts about a descriptor, a thread without signals,
-//! packets with descriptors, the user database, dropping privileges, running a program of someone else's within bounds.
-//! Knows no server and no Python.
+//! packets with descriptors, signals as bytes, the name of a process, the user database, dropping privileges, running a
+//! program of someone else's within bounds. Knows no server and no Python.
 
 mod account;
 mod child;
@@ -13,11 +13,13 @@ mod local_time;
 mod obstacle;
 pub mod packet;
 mod poller;
+pub mod process;
 mod running;
 mod shared;
 pub mod signals;
 mod status;
 pub mod syslog;
+pub mod title;
 pub mod users;
 
 pub use account::Account;

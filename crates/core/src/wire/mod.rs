@@ -11,12 +11,14 @@
 #![forbid(unsafe_code)]
 
 mod body;
+mod body_flow;
 mod field;
 mod frame;
 mod reply;
 mod request;
 
 pub use body::{BodyFrame, encode_body_end, encode_body_failed, encode_body_header};
+pub use body_flow::{BodyError, BodyFlow};
 pub use frame::{FrameHeader, HEADER, Kind, WireError};
 pub use reply::{
     DecodedHead, Hello, LONGEST_HEAD, LONGEST_LOG, MOST_DATA, MOST_HEAD_FIELDS, ReplyFrame,

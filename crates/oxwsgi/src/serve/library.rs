@@ -6,6 +6,8 @@ use std::env;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use oxwsgi_core::daemon::Handover;
+
 use crate::problem::Problem;
 use crate::serve::access::{Mode, Need};
 
@@ -53,6 +55,21 @@ impl Library {
         })
     }
 
+    /// Finds out whether the module can start daemon processes.
+    ///
+    /// # Errors
+    /// The program that it executes for them is not there.
+    pub fn check_supervisor(&self) -> Result<(), Problem> {
+        let program = self.module.with_file_name(Handover::PROGRAM);
+        if program.is_file() {
+            return Ok(());
+        }
+        Err(Problem::new(format!("{} is missing: it starts the application's processes", program.display()))
+            .detail(format!("It belongs beside {}, from the same version.", self.module.display()))
+            .cure("install both from the source directory: make install")
+            .cure("run the application inside httpd: --embedded"))
+    }
+
     /// What the application's processes load after they have given up root.
     pub fn needs(&self) -> Option<Need> {
         let directory = self.module.parent()?;
@@ -79,6 +96,9 @@ mod tests {
         fs::write(beside.path().join("liboxwsgi_runtime.so"), "").expect("a file");
         let found = Library::search(beside.path(), modules.path()).expect("built");
         assert_eq!(found.module, beside.path().join("libmod_oxwsgi.so"));
+        assert!(found.check_supervisor().expect_err("absent").to_string().contains("--embedded"));
+        fs::write(beside.path().join("oxwsgi"), "").expect("a file");
+        assert_eq!(found.check_supervisor(), Ok(()));
         assert_eq!(found.needs().expect("a runtime").path, beside.path().join("liboxwsgi_runtime.so"));
     }
 }

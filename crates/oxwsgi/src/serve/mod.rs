@@ -2,8 +2,9 @@
 //!
 //! In the order of a run: [`target`] and [`project`] find what to serve; [`httpd`], [`library`] and [`python`] find what
 //! it takes; [`account`] and [`access`] make sure that the user who runs it can read it; [`address`] that it can listen.
-//! [`configuration`] writes what httpd reads, into a [`private`] directory; [`server`] is the httpd process;
-//! [`session`] follows it to its end with what [`events`], [`report`], [`reload`] and [`log_view`] tell.
+//! [`configuration`] writes what httpd reads, into a [`private`] directory; [`server`] is the httpd process, and
+//! [`descendants`] are those below it;
+//! [`session`] follows it to its end with what [`events`], [`report`], [`reload`], [`workers`] and [`log_view`] tell.
 //!
 //! Root never executes anything a site owns: not here, and not in httpd.
 
@@ -12,6 +13,7 @@ mod account;
 mod address;
 mod before_exec;
 mod configuration;
+mod descendants;
 mod events;
 mod httpd;
 mod library;
@@ -25,8 +27,10 @@ mod server;
 mod session;
 mod target;
 mod terminal;
+mod workers;
 
 use std::env;
+use std::ffi::OsStr;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -35,10 +39,11 @@ use crate::problem::Problem;
 use crate::serve::access::{Mode, Need};
 use crate::serve::account::Account;
 use crate::serve::address::Listen;
-use crate::serve::configuration::{Configuration, Purpose};
+use crate::serve::configuration::{Configuration, Group, Placement, Purpose};
 use crate::serve::events::{Event, Events};
 use crate::serve::httpd::Httpd;
 use crate::serve::library::Library;
+use crate::serve::log_view::Capacity;
 use crate::serve::private::Private;
 use crate::serve::python::Python;
 use crate::serve::reload::Watcher;
@@ -94,6 +99,9 @@ impl Found {
             mode: if path.is_dir() { Mode::List } else { Mode::Read },
         }));
         access::check(account.as_ref(), &needs)?;
+        if !options.embedded {
+            library.check_supervisor()?;
+        }
         Ok(Self { target, statics, httpd, library, account, python })
     }
 
@@ -126,9 +134,11 @@ impl Found {
                 modules.push((name, file));
             }
         }
+        let placement = self.placement(options, &purpose);
+        let starts_there = matches!(&placement, Placement::Daemon(group) if group.directory.is_some());
         let python_path = match &self.target.source {
-            Source::Script { .. } => Some(self.target.project.clone()),
-            Source::Import(_) => None,
+            Source::Script { .. } if !starts_there => Some(self.target.project.clone()),
+            Source::Script { .. } | Source::Import(_) => None,
         };
         Ok(Configuration {
             purpose,
@@ -139,6 +149,7 @@ impl Found {
             runtime,
             module: self.library.module.clone(),
             python_home: self.python.home.clone(),
+            placement,
             threads: options.threads,
             script,
             callable: self.callable(),
@@ -147,6 +158,25 @@ impl Found {
             mime_types: self.httpd.mime_types().filter(|_| !self.statics.is_empty()),
             statics: self.statics.clone(),
         })
+    }
+
+    fn placement(&self, options: &ServeOptions, purpose: &Purpose) -> Placement {
+        if options.embedded {
+            return Placement::Embedded;
+        }
+        let project = &self.target.project;
+        let text = match &self.target.source {
+            Source::Import(import) => import.module.split('.').next().unwrap_or_default(),
+            Source::Script { .. } => project.file_name().and_then(OsStr::to_str).unwrap_or_default(),
+        };
+        // Here the application is where the command was started, and finds the files that its options name; another
+        // server is started anywhere.
+        let is_here = || env::current_dir().and_then(fs::canonicalize).is_ok_and(|here| here == *project);
+        let directory = match purpose {
+            Purpose::Show { .. } => Some(project.clone()),
+            Purpose::Run { .. } => is_here().then(|| project.clone()),
+        };
+        Placement::Daemon(Group { name: Group::name_of(text), processes: options.processes, directory })
     }
 
     /// Prints a configuration that does without this command.
@@ -207,18 +237,18 @@ impl Found {
         events.await_answer(listen.reachable());
         let shown =
             Shown { text: &options.target, target: &self.target, callable: &callable, python: &self.python };
-        Session::new(server, &events, shown, self.welcome(options, &listen), options.threads, watcher).run()
+        let welcome = self.welcome(options, &listen);
+        Session::new(server, &events, shown, welcome, capacity(options), watcher).run()
     }
 
     fn welcome(&self, options: &ServeOptions, listen: &Listen) -> Vec<(String, String)> {
         let server = self.httpd.version.split(' ').next().unwrap_or_default();
-        let threads =
-            if options.threads == 1 { "1 thread".to_owned() } else { format!("{} threads", options.threads) };
+        let capacity = capacity(options);
         let user = self.account.as_ref().map(|account| format!(", as {}", account.name)).unwrap_or_default();
         let python = self.python.home.display();
         let mut lines = vec![(
             concat!("oxwsgi ", env!("CARGO_PKG_VERSION")).to_owned(),
-            format!(" on {server}, Python {} from {python}, {threads}{user}", self.python.version),
+            format!(" on {server}, Python {} from {python}, {capacity}{user}", self.python.version),
         )];
         for (url, path) in &self.statics {
             lines.push((url.clone(), format!(" is served from {}", path.display())));
@@ -230,6 +260,10 @@ impl Found {
         ));
         lines
     }
+}
+
+fn capacity(options: &ServeOptions) -> Capacity {
+    Capacity { processes: options.processes, threads: options.threads, is_embedded: options.embedded }
 }
 
 /// What the application's user must read of the application itself.

@@ -7,11 +7,12 @@ use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Child, ChildStderr, ChildStdout, Command, ExitStatus, Stdio};
 
-use rustix::process::{Pid, Signal, getpgid, kill_process, kill_process_group};
+use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 
 use crate::problem::Problem;
 use crate::serve::account::Account;
 use crate::serve::before_exec;
+use crate::serve::descendants;
 
 /// A running httpd.
 #[derive(Debug)]
@@ -43,6 +44,7 @@ impl Server {
             command.env("HOME", &account.home).env("USER", &account.name).env("LOGNAME", &account.name);
         }
         before_exec::end_with_us(&mut command, Signal::TERM);
+        descendants::adopt_orphans()?;
         let failed = |why: String| Problem::new(format!("{} cannot be run: {why}", program.display()));
         let mut child = command.spawn().map_err(|error| failed(error.to_string()))?;
         let (Some(out), Some(err)) = (child.stdout.take(), child.stderr.take()) else {
@@ -57,6 +59,13 @@ impl Server {
         let _ = kill_process(self.pid, Signal::USR1);
     }
 
+    /// Has daemon processes replaced; they finish their requests.
+    pub fn replace(&self, pids: &[u32]) {
+        for pid in pids {
+            descendants::signal(*pid, Signal::USR1);
+        }
+    }
+
     /// Asks httpd to end its children and itself.
     pub fn stop(&self) {
         let _ = kill_process(self.pid, Signal::TERM);
@@ -65,15 +74,17 @@ impl Server {
     /// Ends httpd, its children, and what these have started, at once.
     pub fn kill(&self) {
         let _ = kill_process_group(self.pid, Signal::KILL);
+        descendants::kill_all(self.pid);
     }
 
-    /// Ends one of its children that does not finish.
-    pub fn kill_child(&self, pid: u32) {
-        let Some(pid) = i32::try_from(pid).ok().and_then(Pid::from_raw) else { return };
-        // Its number may belong to another process by now.
-        if getpgid(Some(pid)) == Ok(self.pid) {
-            let _ = kill_process(pid, Signal::KILL);
-        }
+    /// Lets go of other processes that have ended.
+    pub fn reap_others(&self) {
+        descendants::reap_orphans(self.pid);
+    }
+
+    /// Ends a process below it that does not finish.
+    pub fn kill_process(&self, pid: u32) {
+        descendants::signal(pid, Signal::KILL);
     }
 
     /// How it ended, if it has.

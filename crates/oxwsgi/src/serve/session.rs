@@ -9,11 +9,12 @@ use std::time::{Duration, Instant};
 
 use crate::problem::Problem;
 use crate::serve::events::{Event, Events};
-use crate::serve::log_view::{self, AccessLine, Blocks, ErrorLine, Piece};
+use crate::serve::log_view::{self, AccessLine, Blocks, Capacity, ErrorLine, Piece};
 use crate::serve::reload::{Change, Pending, Watcher};
-use crate::serve::report::{Outcome, Report, Shown};
+use crate::serve::report::{Report, Shown};
 use crate::serve::server::Server;
 use crate::serve::terminal::Terminal;
+use crate::serve::workers::Workers;
 
 /// httpd and its processes end within this time when asked, or are ended.
 const STOPPING: Duration = Duration::from_secs(5);
@@ -21,14 +22,14 @@ const STOPPING: Duration = Duration::from_secs(5);
 /// A stop that takes longer is explained.
 const PATIENT: Duration = Duration::from_secs(1);
 
-/// After a reload, old processes may finish requests for this long.
-const FINISHING: Duration = Duration::from_secs(5);
-
 /// An import that takes longer is mentioned.
 const SLOW: Duration = Duration::from_secs(4);
 
 /// The report is on its way before httpd can answer; this is for the way.
 const REPORTING: Duration = Duration::from_secs(2);
+
+/// The number with which daemon processes that end before they are ready are told of.
+const CANNOT_START: &str = "WSGI1203";
 
 /// So many processes may crash before one came up.
 const CRASHES: u32 = 3;
@@ -42,7 +43,7 @@ pub struct Session<'a> {
     shown: Shown<'a>,
     /// What to say when it is ready.
     welcome: Vec<(String, String)>,
-    threads: u16,
+    workers: Workers,
     watcher: Option<Watcher>,
     phase: Phase,
     since: Instant,
@@ -50,20 +51,17 @@ pub struct Session<'a> {
     blocks: Blocks,
     /// Lines of httpd that are not of its log: why it does not start.
     raw: Vec<String>,
-    exception: Option<String>,
+    /// Why httpd does not start, if it does not.
+    obstacles: Vec<ErrorLine>,
     crashes: u32,
     pending: Pending,
-    /// Processes that serve now, and those of before a reload with the time to end them.
-    serving: Vec<u32>,
-    retiring: Vec<(u32, Instant)>,
 }
 
 #[derive(Debug)]
 enum Phase {
-    /// Until httpd has answered and the application has been imported.
+    /// Until httpd has answered and every process has imported the application.
     Starting {
         answered: Option<Instant>,
-        imported: bool,
     },
     Serving,
     /// A restart was asked for because this file changed.
@@ -85,7 +83,7 @@ impl<'a> Session<'a> {
         events: &'a Events,
         shown: Shown<'a>,
         welcome: Vec<(String, String)>,
-        threads: u16,
+        capacity: Capacity,
         watcher: Option<Watcher>,
     ) -> Self {
         Self {
@@ -94,18 +92,16 @@ impl<'a> Session<'a> {
             terminal: Terminal::default(),
             shown,
             welcome,
-            threads,
+            workers: Workers::new(capacity),
             watcher,
-            phase: Phase::Starting { answered: None, imported: false },
+            phase: Phase::Starting { answered: None },
             since: Instant::now(),
             said_slow: false,
             blocks: Blocks::default(),
             raw: Vec::new(),
-            exception: None,
+            obstacles: Vec::new(),
             crashes: 0,
             pending: Pending::default(),
-            serving: Vec::new(),
-            retiring: Vec::new(),
         }
     }
 
@@ -135,14 +131,14 @@ impl<'a> Session<'a> {
             Event::Out(line) => self.access(&line),
             Event::Err(line) => self.error(&line),
             Event::Answered => {
-                if let Phase::Starting { answered, .. } = &mut self.phase {
+                if let Phase::Starting { answered } = &mut self.phase {
                     *answered = Some(Instant::now());
                 }
                 self.welcome_when_ready();
             }
             Event::Stop if matches!(self.phase, Phase::Stopping { .. }) => self.server.kill(),
             Event::Stop => self.begin_stop(Ok(())),
-            Event::Child => {}
+            Event::Child => self.server.reap_others(),
             Event::Changed(Change::File(path)) => self.pending.add(path, Instant::now()),
             Event::Changed(Change::Directory(path)) => self.watch_more(&path),
         }
@@ -171,63 +167,58 @@ impl<'a> Session<'a> {
         } else if self.is_of_our_doing(&error) {
             // We ended it.
         } else if !error.is_noise() {
-            if error.number.as_deref() == Some("AH00052") {
-                self.crashes += 1;
+            let is_crash = error.is_end_of_process()
+                || matches!(error.number.as_deref(), Some("AH00052" | CANNOT_START));
+            self.crashes += u32::from(is_crash);
+            let is_starting = matches!(self.phase, Phase::Starting { .. });
+            if is_starting && matches!(error.level.as_str(), "crit" | "alert" | "emerg") {
+                self.obstacles.push(error);
+            } else {
+                self.blocks.add(error, Instant::now());
             }
-            self.blocks.add(error, Instant::now());
         }
     }
 
-    /// Whether a line tells of the end of a process that we wanted to end: `child pid 12 exit signal Killed (9)`, and what
-    /// httpd says of processes that take their time.
+    /// Whether a line tells of the end of a process that we wanted to end: `child pid 12 exit signal Killed (9)` or `Process
+    /// 'shop' (pid=12) has died`, and what is said of processes that take their time.
     fn is_of_our_doing(&self, error: &ErrorLine) -> bool {
         let is_stopping = matches!(self.phase, Phase::Stopping { .. });
-        let pid = error.message.split(' ').find_map(|word| word.parse::<u32>().ok());
+        let pid = error.message.split([' ', '=', ')']).find_map(|word| word.parse::<u32>().ok());
         match error.number.as_deref() {
             Some("AH00045" | "AH00046" | "AH00047") => is_stopping,
-            Some("AH00052") => {
-                is_stopping || pid.is_some_and(|pid| self.retiring.iter().any(|(retired, _)| *retired == pid))
+            _ if error.is_end_of_process() => {
+                is_stopping || pid.is_some_and(|pid| self.workers.is_retiring(pid))
             }
+            Some("AH00052") => is_stopping || pid.is_some_and(|pid| self.workers.is_retiring(pid)),
             _ => false,
         }
     }
 
     fn imported(&mut self, report: &Report) {
-        let problem = report.problem(&self.shown, self.exception.take().as_deref());
-        match (&mut self.phase, problem) {
-            (Phase::Stopping { .. }, _) => {}
-            (Phase::Starting { imported, .. }, None) => {
-                *imported = true;
-                self.serving.push(report.pid);
-                self.welcome_when_ready();
-            }
+        if matches!(self.phase, Phase::Reloading { .. }) && self.workers.capacity().is_embedded {
+            // The first new process that is done; httpd ends the old ones when they are.
+            self.workers.retire(Instant::now());
+        }
+        let exception = self.workers.done(report.pid);
+        let problem = report.problem(&self.shown, exception.as_deref());
+        match (&self.phase, problem) {
+            (Phase::Stopping { .. } | Phase::Serving, _) => {}
             (Phase::Starting { .. }, Some(problem)) if self.watcher.is_none() => {
-                self.begin_stop(Err(problem))
+                self.begin_stop(Err(problem));
             }
-            (Phase::Reloading { changed }, problem) => {
-                let changed = changed.clone();
-                self.retire();
-                self.serving.push(report.pid);
-                self.phase = Phase::Serving;
-                match problem {
-                    None => {
-                        let took = self.since.elapsed().as_millis();
-                        self.terminal
-                            .say("Reloaded", &format!(" in {took} ms: {} changed.", self.short(&changed)));
-                    }
-                    Some(problem) => self.wait_for_change(&problem),
-                }
-            }
-            (Phase::Starting { .. }, Some(problem)) => {
-                self.serving.push(report.pid);
+            (Phase::Starting { .. } | Phase::Reloading { .. }, Some(problem)) => {
                 self.phase = Phase::Serving;
                 self.wait_for_change(&problem);
             }
-            (Phase::Serving, _) => {
-                if report.outcome == Outcome::Loaded && !self.serving.contains(&report.pid) {
-                    self.serving.push(report.pid);
-                }
+            (Phase::Starting { .. }, None) => self.welcome_when_ready(),
+            (Phase::Reloading { changed }, None) if self.workers.are_done() => {
+                let took = self.since.elapsed().as_millis();
+                let text = format!(" in {took} ms: {} changed.", self.short(changed));
+                self.terminal.say("Reloaded", &text);
+                self.phase = Phase::Serving;
+                self.workers.settle();
             }
+            (Phase::Reloading { .. }, None) => {}
         }
     }
 
@@ -237,10 +228,12 @@ impl<'a> Session<'a> {
     }
 
     fn welcome_when_ready(&mut self) {
-        if !matches!(self.phase, Phase::Starting { answered: Some(_), imported: true }) {
+        if !matches!(self.phase, Phase::Starting { answered: Some(_) }) || !self.workers.are_done() {
             return;
         }
         self.phase = Phase::Serving;
+        self.workers.settle();
+        self.show_obstacles();
         for line in std::mem::take(&mut self.raw) {
             self.terminal.err(&line);
         }
@@ -264,21 +257,16 @@ impl<'a> Session<'a> {
         if self.terminal.closed && !matches!(self.phase, Phase::Stopping { .. }) {
             self.begin_stop(Ok(()));
         }
-        self.retiring.retain(|(pid, due)| {
-            if *due <= now {
-                self.server.kill_child(*pid);
-            }
-            // Kept a while longer, to know who ended it.
-            *due + FINISHING > now
-        });
+        for pid in self.workers.overdue(now) {
+            self.server.kill_process(pid);
+        }
         match &mut self.phase {
             Phase::Starting { .. } => self.watch_start(now),
             Phase::Serving => {
                 if let Some(changed) = self.pending.take(now) {
                     self.phase = Phase::Reloading { changed };
                     self.since = now;
-                    self.exception = None;
-                    self.server.restart();
+                    self.restart(now);
                 }
             }
             Phase::Reloading { .. } => {}
@@ -295,16 +283,16 @@ impl<'a> Session<'a> {
     }
 
     fn watch_start(&mut self, now: Instant) {
-        let Phase::Starting { answered, imported } = self.phase else { return };
+        let Phase::Starting { answered } = self.phase else { return };
         if self.crashes >= CRASHES {
-            return self.begin_stop(Err(Problem::new(format!(
-                "{} crashes the process that imports it",
-                self.shown.text
-            ))
-            .detail("The messages above name the signal.")
-            .cure("run the import alone to see more: python3 -X faulthandler -c 'import ...'")));
+            let problem = self.crashing().detail("The messages above name the signal.");
+            return self.begin_stop(Err(problem));
         }
-        if answered.is_some_and(|at| at + REPORTING <= now) && !imported {
+        // httpd's own processes answer when they have imported the application, not before.
+        if self.workers.capacity().is_embedded
+            && answered.is_some_and(|at| at + REPORTING <= now)
+            && !self.workers.are_done()
+        {
             return self.begin_stop(Err(Problem::new("Python did not start inside httpd")
                 .detail(format!(
                     "It should have been Python {} in {}.",
@@ -319,31 +307,38 @@ impl<'a> Session<'a> {
         }
     }
 
-    fn retire(&mut self) {
-        let due = Instant::now() + FINISHING;
-        self.retiring.extend(self.serving.drain(..).map(|pid| (pid, due)));
+    /// Has the application imported anew, by new processes: requests in progress are finished by the present ones.
+    fn restart(&mut self, now: Instant) {
+        self.workers.renew();
+        if self.workers.capacity().is_embedded {
+            self.server.restart();
+        } else {
+            self.server.replace(&self.workers.retire(now));
+        }
     }
 
     fn begin_stop(&mut self, result: Result<(), Problem>) {
         if matches!(self.phase, Phase::Stopping { .. }) {
             return;
         }
+        self.show_obstacles();
         self.phase = Phase::Stopping { since: Instant::now(), said: false, result };
         self.server.stop();
     }
 
     fn next_due(&self) -> Option<Instant> {
         let phase = match &self.phase {
-            Phase::Starting { answered, .. } => {
+            Phase::Starting { answered } => {
                 let slow = (!self.said_slow).then(|| self.since + SLOW);
-                [slow, answered.map(|at| at + REPORTING)].into_iter().flatten().min()
+                let silent =
+                    answered.filter(|_| self.workers.capacity().is_embedded).map(|at| at + REPORTING);
+                [slow, silent].into_iter().flatten().min()
             }
             Phase::Serving => self.pending.due(),
             Phase::Reloading { .. } => None,
             Phase::Stopping { since, said, .. } => Some(*since + if *said { STOPPING } else { PATIENT }),
         };
-        let retiring = self.retiring.iter().map(|(_, due)| *due).min();
-        [phase, self.blocks.due(), retiring].into_iter().flatten().min()
+        [phase, self.blocks.due(), self.workers.due()].into_iter().flatten().min()
     }
 
     fn show(&mut self, pieces: Vec<Piece>) {
@@ -351,10 +346,9 @@ impl<'a> Session<'a> {
             match piece {
                 Piece::Request(line) => self.terminal.out(&log_view::access(&line)),
                 Piece::Block(block) => {
-                    if let Some(exception) = block.exception() {
-                        self.exception = Some(exception.to_owned());
+                    if self.workers.hear(&block) {
+                        self.terminal.err(&log_view::block(&block, self.workers.capacity()));
                     }
-                    self.terminal.err(&log_view::block(&block, self.threads));
                 }
             }
         }
@@ -381,15 +375,42 @@ impl<'a> Session<'a> {
                 Ok(())
             }
             Phase::Stopping { result, .. } => result,
-            Phase::Starting { .. } => {
-                let problem = Problem::new(format!("httpd did not start ({status})"));
-                let lines = std::mem::take(&mut self.raw);
-                Err(lines.into_iter().fold(problem, Problem::detail))
-            }
+            Phase::Starting { .. } => Err(self.no_start(status)),
             Phase::Serving | Phase::Reloading { .. } => {
                 Err(Problem::new(format!("httpd ended by itself ({status})"))
                     .cure("the messages above say why"))
             }
+        }
+    }
+
+    fn no_start(&mut self, status: ExitStatus) -> Problem {
+        let obstacles: Vec<String> =
+            std::mem::take(&mut self.obstacles).into_iter().map(|error| error.message).collect();
+        let says = |words: &str| obstacles.iter().any(|obstacle| obstacle.contains(words));
+        // With a number in its last words it has found the reason itself.
+        let crashes = says("ended before it was ready") && !says("WSGI10");
+        let lacks_library = self.workers.capacity().is_embedded && says("has no shared library");
+        let problem = match crashes {
+            true => self.crashing(),
+            false => Problem::new(format!("httpd did not start ({status})")),
+        };
+        let raw = std::mem::take(&mut self.raw);
+        let problem = obstacles.into_iter().chain(raw).fold(problem, Problem::detail);
+        match lacks_library {
+            true => problem.cure("leave --embedded away: processes of its own need no shared library"),
+            false => problem,
+        }
+    }
+
+    fn crashing(&self) -> Problem {
+        Problem::new(format!("{} crashes the process that imports it", self.shown.text))
+            .cure("run the import alone to see more: python3 -X faulthandler -c 'import ...'")
+    }
+
+    /// They did not keep httpd from starting.
+    fn show_obstacles(&mut self) {
+        for error in std::mem::take(&mut self.obstacles) {
+            self.blocks.add(error, Instant::now());
         }
     }
 

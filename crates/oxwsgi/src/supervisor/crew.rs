@@ -221,7 +221,12 @@ impl Crew {
         for position in 0..self.groups.len() {
             let group = &mut self.groups[position];
             if looks {
-                has_orphans |= group.watch_orphans(now);
+                for pid in group.bury_orphans(now) {
+                    let text =
+                        format!("Process '{}' (pid={pid}) of an earlier supervisor has ended.", group.name());
+                    self.logs.say(group.log, Level::Info, &text);
+                }
+                has_orphans |= group.has_orphans();
             }
             if group.patience_ends(now).is_none() {
                 self.lose_patience(position, now);

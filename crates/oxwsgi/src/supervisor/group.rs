@@ -8,7 +8,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::{Duration, Instant};
 
 use oxwsgi_core::daemon::board::{Board, Process};
-use oxwsgi_core::daemon::{self, LONGEST_MESSAGE, Plan, Server, ToWorker, encode};
+use oxwsgi_core::daemon::{self, Plan, Server, ToWorker, encode};
 use oxwsgi_core::os::packet::{self, Wait};
 use oxwsgi_core::os::{Account, Launched, Limit};
 
@@ -21,6 +21,8 @@ use super::socket::Socket;
 use super::stream::Stream;
 use super::worker::{Life, Worker};
 
+/// What a socket takes in one packet with the system's usual buffers, in bytes; a group may have many scripts to load.
+const LONGEST_START: usize = 128 * 1024;
 /// A group that is not ready after this time holds up the server's start no longer.
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -133,9 +135,9 @@ impl Group {
             group.begin_epoch();
         }
         match group.message(0).len() {
-            length if length > LONGEST_MESSAGE => {
+            length if length > LONGEST_START => {
                 group.remove_socket();
-                Err(format!("its options are {length} bytes long, and may be {LONGEST_MESSAGE}"))
+                Err(format!("its options are {length} bytes long, and may be {LONGEST_START}"))
             }
             _ => Ok(group),
         }
@@ -215,9 +217,13 @@ impl Group {
         !self.epoch.has_begun
     }
 
-    /// Looks after the processes of earlier supervisors; whether there are any.
-    pub fn watch_orphans(&mut self, now: Instant) -> bool {
-        self.slots.bury_orphans(&self.board, now);
+    /// Writes down which processes of earlier supervisors have ended, and gives their numbers.
+    pub fn bury_orphans(&mut self, now: Instant) -> Vec<u32> {
+        self.slots.bury_orphans(&self.board, now)
+    }
+
+    /// Whether there are processes of earlier supervisors.
+    pub fn has_orphans(&self) -> bool {
         self.slots.has_orphans()
     }
 

@@ -67,17 +67,21 @@ impl Slots {
         self.0.iter().any(|slot| matches!(slot, Slot::Orphan(_)))
     }
 
-    /// Looks for processes of an earlier supervisor that are gone, and says so on the board. Nobody could wait for them.
-    pub fn bury_orphans(&mut self, board: &Board, now: Instant) {
+    /// Looks for processes of an earlier supervisor that are gone, and says so on the board. Nobody could wait for them. Gives
+    /// their numbers.
+    pub fn bury_orphans(&mut self, board: &Board, now: Instant) -> Vec<u32> {
+        let mut gone = Vec::new();
         for (slot, (_, process)) in self.0.iter_mut().zip(board.all()) {
             match *slot {
                 Slot::Orphan(pid) if !exists(pid) => {
                     process.bury(WaitStatus::UNKNOWN.0);
                     *slot = Slot::Dead(now);
+                    gone.push(pid);
                 }
                 _ => {}
             }
         }
+        gone
     }
 }
 

@@ -8,7 +8,7 @@ use oxwsgi_core::daemon::board::State;
 use crate::harness::{Site, eventually, is_alive, kill};
 
 /// Ready when the test says so, from the second process on.
-const WORKER: &str = "report(f'{os.getpid()}', 1)\nwhile count('starts') > 1 and not os.path.exists(FOLDER + '/reports/go'): \
+const WORKER: &str = "report(f'{os.getpid()}', 1)\nwhile count('starts') > 1 and not (REPORTS / 'go').exists(): \
                       time.sleep(.01)\nsay(READY)\nwait()";
 
 #[test]
@@ -43,6 +43,10 @@ fn the_processes_of_a_killed_supervisor_go_on_until_there_are_others() {
     let process = known.board.process(old_slot).unwrap();
     eventually(|| (process.state() == State::Dead).then_some(())).expect("its slot says that it is gone");
     assert_eq!(process.pid(), old);
+    site.await_line(&[
+        "[wsgi:info]",
+        &format!("Process 'g' (pid={old}) of an earlier supervisor has ended."),
+    ]);
     assert!(is_alive(new));
 }
 

@@ -1,4 +1,5 @@
-"""The worker's side of the control socket, for tests of the supervisor: what follows here is a test's own."""
+"""The worker's side of the control socket, for tests of the supervisor: a test's own lines follow."""
+# ruff: noqa: F401 - which use all of these.
 
 import array
 import json
@@ -8,13 +9,14 @@ import socket
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 control = socket.socket(fileno=3)
 start, ancillary, _flags, _address = control.recvmsg(1 << 16, 1024)
 descriptors = array.array("i")
 for _level, _type, data in ancillary:
     descriptors.frombytes(data)
-FOLDER = os.path.dirname(os.path.abspath(sys.argv[0]))
+REPORTS = Path(sys.argv[0]).resolve().parent / "reports"
 
 
 def say(message):
@@ -23,15 +25,14 @@ def say(message):
 
 def report(name, value):
     """Leaves a value for the test, whole or not at all."""
-    path = os.path.join(FOLDER, "reports", name)
-    with open(f"{path}.{os.getpid()}", "w") as file:
-        json.dump(value, file)
-    os.rename(f"{path}.{os.getpid()}", path)
+    draft = REPORTS / f"{name}.{os.getpid()}"
+    draft.write_text(json.dumps(value))
+    draft.rename(REPORTS / name)
 
 
 def count(name):
     """How many times this was called by any process, this one included."""
-    with open(os.path.join(FOLDER, "reports", name), "a+") as file:
+    with (REPORTS / name).open("a+") as file:
         file.write("x")
         file.flush()
         return file.tell()
@@ -41,5 +42,3 @@ def wait():
     """Until the server is gone."""
     while True:
         time.sleep(100)
-
-

@@ -59,7 +59,7 @@ impl Site {
             ("EMERGENCY", FromWorker::Log(Level::Emergency, b"no emergency".to_vec())),
             ("DEBUG", FromWorker::Log(Level::Debug, b"too fine".to_vec())),
         ];
-        let mut text = format!("#!{}\n{}", python(), include_str!("fake_worker.py"));
+        let mut text = format!("#!{}\n{}\n", python(), include_str!("fake_worker.py"));
         for (name, message) in messages {
             let hex: String = encode(&message).iter().map(|byte| format!("{byte:02x}")).collect();
             text.push_str(&format!("{name} = \"{hex}\"\n"));

@@ -38,7 +38,7 @@ fn a_process_that_dies_young_is_not_restarted_at_once() {
 fn a_process_that_ends_is_replaced_before_it_has_ended() {
     let site = Site::new();
     let body = "say(READY)\nif count('starts') > 1: wait()\ntime.sleep(.1)\nsay(ENDING)\n\
-                while not os.path.exists(FOLDER + '/reports/go'): time.sleep(.01)\nsay(STOPPING)";
+                while not (REPORTS / 'go').exists(): time.sleep(.01)\nsay(STOPPING)";
     let supervised = site.supervise(&site.plan(vec![site.group("g", body)]), &[]);
     let known = supervised.group();
     let both = known.await_living(2, &[]);

@@ -8,6 +8,12 @@ use pyo3::ffi;
 use crate::python::{Attached, Obj, PyResult};
 
 impl<'py> Obj<'py> {
+    /// Whether it can be called.
+    pub fn is_callable(&self) -> bool {
+        // SAFETY: a live object.
+        unsafe { ffi::PyCallable_Check(self.as_raw()) != 0 }
+    }
+
     /// `self()`.
     pub fn call_no_args(&self) -> PyResult<'py, Self> {
         // SAFETY: a live object; returns a new reference or null with an exception.

@@ -16,6 +16,12 @@ impl<'py> Attached<'py> {
 }
 
 impl<'py> Obj<'py> {
+    /// Whether this is a `dict` (or of a subclass).
+    pub fn is_dict(&self) -> bool {
+        // SAFETY: reads the flags of a live object's type.
+        unsafe { ffi::PyDict_Check(self.as_raw()) != 0 }
+    }
+
     /// A shallow copy of this `dict`.
     #[inline]
     pub fn copy_dict(&self) -> PyResult<'py, Self> {

@@ -28,6 +28,8 @@ pub enum Exception {
     Os,
     /// `AttributeError`
     Attribute,
+    /// `SystemExit`
+    SystemExit,
 }
 
 impl Exception {
@@ -40,6 +42,7 @@ impl Exception {
                 Self::Runtime => ffi::PyExc_RuntimeError,
                 Self::Os => ffi::PyExc_OSError,
                 Self::Attribute => ffi::PyExc_AttributeError,
+                Self::SystemExit => ffi::PyExc_SystemExit,
             }
         }
     }
@@ -117,6 +120,12 @@ impl<'py> RaisedException<'py> {
         unsafe { ffi::PyErr_GivenExceptionMatches(self.value.as_raw(), ffi::PyExc_SystemExit) != 0 }
     }
 
+    /// Whether this is an instance of `class`.
+    pub fn is_of(&self, class: &Obj<'py>) -> bool {
+        // SAFETY: two live objects.
+        unsafe { ffi::PyErr_GivenExceptionMatches(self.value.as_raw(), class.as_raw()) != 0 }
+    }
+
     /// Whether this is an `ImportError`.
     pub fn is_import_error(&self) -> bool {
         // SAFETY: a live object and a class that every interpreter has.
@@ -146,25 +155,27 @@ impl<'py> RaisedException<'py> {
     fn format(&self) -> PyResult<'py, Vec<String>> {
         let py = self.value.py();
         let format = py.import("traceback")?.attribute(c"format_exception")?;
-        text_lines(&format.call(&[&self.kind, &self.value, &self.traceback])?)
+        format.call(&[&self.kind, &self.value, &self.traceback])?.text_lines()
     }
 }
 
-/// The lines in an iterable of texts.
-fn text_lines<'py>(pieces: &Obj<'py>) -> PyResult<'py, Vec<String>> {
-    let pieces = pieces.iterate()?;
-    let mut lines = Vec::new();
-    while let Some(piece) = pieces.next()? {
-        lines.extend(piece.to_text_lossy().lines().map(str::to_owned));
+impl<'py> Obj<'py> {
+    /// The lines in an iterable of texts.
+    pub(super) fn text_lines(&self) -> PyResult<'py, Vec<String>> {
+        let pieces = self.iterate()?;
+        let mut lines = Vec::new();
+        while let Some(piece) = pieces.next()? {
+            lines.extend(piece.to_text_lossy().lines().map(str::to_owned));
+        }
+        Ok(lines)
     }
-    Ok(lines)
 }
 
 impl<'py> Attached<'py> {
     /// The stack of the Python code that is running, as the interpreter would print it.
     pub fn stack_lines(self) -> Vec<String> {
         let stack = self.import("traceback").and_then(|module| module.call_method(c"format_stack", &[]));
-        stack.and_then(|stack| text_lines(&stack)).unwrap_or_else(|raised| {
+        stack.and_then(|stack| stack.text_lines()).unwrap_or_else(|raised| {
             raised.clear();
             Vec::new()
         })

@@ -18,6 +18,8 @@ unsafe extern "C" {
     pub fn PyInterpreterState_ThreadHead(interpreter: *mut PyInterpreterState) -> *mut PyThreadState;
     /// Outside the stable ABI, exported since 3.0.
     pub fn PyThreadState_Next(state: *mut PyThreadState) -> *mut PyThreadState;
+    /// Outside the stable ABI, exported since 3.0.
+    pub fn PyThreadState_DeleteCurrent();
     /// In the stable ABI; PyO3 leaves it out.
     pub fn _PyBytes_Resize(bytes: *mut *mut PyObject, size: isize) -> c_int;
 }

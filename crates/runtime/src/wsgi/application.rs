@@ -3,13 +3,14 @@
 use std::cell::RefCell;
 use std::rc::Rc;
 
+use oxwsgi_core::exchange::{Outcome, RetryReason};
 use oxwsgi_core::report::{Level, Number};
 use oxwsgi_core::request::Target;
 
 use crate::python::{Attached, Obj, PyResult};
 use crate::wsgi::place::Place;
 use crate::wsgi::report::Report;
-use crate::wsgi::script::{Script, ScriptNames};
+use crate::wsgi::script::{Loaded, Script, ScriptNames};
 use crate::wsgi::traceback::{self, Event};
 
 /// The scripts of one interpreter. Used attached.
@@ -19,9 +20,23 @@ pub struct Scripts {
     known: RefCell<Vec<Rc<Script>>>,
 }
 
-/// The status with which a request is refused, its reason logged.
+/// Why there is no application for a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Refusal(pub u16);
+pub enum Refusal {
+    /// The request is refused with this status, the reason logged.
+    Status(u16),
+    /// Another process has it.
+    Retry(RetryReason),
+}
+
+impl From<Refusal> for Outcome {
+    fn from(refusal: Refusal) -> Self {
+        match refusal {
+            Refusal::Status(status) => Self::Refused(status),
+            Refusal::Retry(reason) => Self::Retry(reason),
+        }
+    }
+}
 
 impl Scripts {
     /// None yet.
@@ -42,20 +57,21 @@ impl Scripts {
             let event =
                 Event { number: Number(106), exit_number: Number(107), doing, script: &target.script };
             traceback::report(py, place, report, event, &raised.take());
-            Err(Refusal(500))
+            Err(Refusal::Status(500))
         })
     }
 
-    /// Loads a script before the first request; failures are logged.
-    pub fn import(&self, py: Attached<'_>, place: &Place, script: &[u8]) {
+    /// Loads a script before the first request; failures are logged. True when the script wants the process to end.
+    pub fn import(&self, py: Attached<'_>, place: &Place, script: &[u8]) -> bool {
         let target = Target { script: script.into(), script_mtime: -1, ..Target::default() };
         let report = Report::Process(place.settings());
         let loaded = self
             .script(py, place, script)
             .and_then(|script| script.globals(py, &self.names, place, report, &target));
-        if let Err(raised) = loaded {
+        loaded.map(|loaded| matches!(loaded, Loaded::Exit)).unwrap_or_else(|raised| {
             report.write(py, Level::Error, raised.take().lines());
-        }
+            false
+        })
     }
 
     fn look_up<'py>(
@@ -66,8 +82,10 @@ impl Scripts {
         target: &Target<'_>,
     ) -> PyResult<'py, Result<Obj<'py>, Refusal>> {
         let script = self.script(py, place, &target.script)?;
-        let Some(globals) = script.globals(py, &self.names, place, report, target)? else {
-            return Ok(Err(Refusal(500)));
+        let globals = match script.globals(py, &self.names, place, report, target)? {
+            Loaded::Ready(globals) => globals,
+            Loaded::Failed | Loaded::Exit => return Ok(Err(Refusal::Status(500))),
+            Loaded::Outdated => return Ok(Err(Refusal::Retry(RetryReason::Reload))),
         };
         if let Some(callable) = globals.item(&script.callable_name(py, &target.callable)?)? {
             return Ok(Ok(callable));
@@ -79,7 +97,7 @@ impl Scripts {
             String::from_utf8_lossy(&target.callable)
         );
         report.write(py, Level::Error, vec![text]);
-        Ok(Err(Refusal(404)))
+        Ok(Err(Refusal::Status(404)))
     }
 
     fn script<'py>(&self, py: Attached<'py>, place: &Place, path: &[u8]) -> PyResult<'py, Rc<Script>> {

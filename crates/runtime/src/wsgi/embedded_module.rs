@@ -1,19 +1,20 @@
 //! The modules that an application finds in every interpreter: `mod_wsgi`, `oxwsgi`, and `apache` under httpd.
 
 use crate::python::{Attached, Module, Obj, PyResult};
+use crate::wsgi::callbacks::Callbacks;
 use crate::wsgi::environ::COMPATIBILITY;
 use crate::wsgi::log_handler::LateAttributes;
 use crate::wsgi::settings::Settings;
 use crate::wsgi::types::Types;
 
-/// Adds the modules to the interpreter that the thread is attached to.
+/// Adds the modules to the interpreter that the thread is attached to; gives the lists of callbacks.
 pub fn add<'py>(
     py: Attached<'py>,
     settings: &'static Settings,
     group: &[u8],
     types: &Types,
-) -> PyResult<'py, ()> {
-    add_mod_wsgi(py, settings, group, types)?;
+) -> PyResult<'py, Callbacks> {
+    let callbacks = add_mod_wsgi(py, settings, group, types)?;
     let oxwsgi = Module::add(py, c"oxwsgi")?;
     let version: Vec<u32> =
         env!("CARGO_PKG_VERSION").split('.').filter_map(|part| part.parse().ok()).collect();
@@ -22,7 +23,7 @@ pub fn add<'py>(
     if settings.server_version != [0; 3] {
         add_apache(py, settings)?;
     }
-    Ok(())
+    Ok(callbacks)
 }
 
 fn add_mod_wsgi<'py>(
@@ -30,7 +31,7 @@ fn add_mod_wsgi<'py>(
     settings: &'static Settings,
     group: &[u8],
     types: &Types,
-) -> PyResult<'py, ()> {
+) -> PyResult<'py, Callbacks> {
     // Whoever has the `mod_wsgi` distribution installed goes on importing its submodules.
     let submodules = distribution_path(py);
     let module = Module::add(py, c"mod_wsgi")?;
@@ -43,7 +44,9 @@ fn add_mod_wsgi<'py>(
     module.set(py, c"maximum_processes", &py.int(settings.maximum_processes.into())?)?;
     module.set(py, c"threads_per_process", &py.int(settings.threads_per_process.into())?)?;
     module.set(py, c"FileWrapper", types.file_wrapper.object(py))?;
-    module.set(py, c"__getattr__", &types.late_attributes.instance(py, LateAttributes { settings })?)
+    module.set(py, c"RequestTimeout", types.request_timeout.get(py))?;
+    module.set(py, c"__getattr__", &types.late_attributes.instance(py, LateAttributes { settings })?)?;
+    Callbacks::add(py, &module, settings, &types.subscribe)
 }
 
 fn add_apache<'py>(py: Attached<'py>, settings: &Settings) -> PyResult<'py, ()> {
@@ -71,6 +74,12 @@ fn distribution_path(py: Attached<'_>) -> Option<Obj<'_>> {
         raised.clear();
         None
     })
+}
+
+/// Puts the working directory of a daemon group before all others (`home=`).
+pub fn add_home<'py>(py: Attached<'py>, home: &[u8]) -> PyResult<'py, ()> {
+    let Some(path) = py.sys(c"path") else { return Ok(()) };
+    path.call_method(c"insert", &[&py.int(0)?, &py.path(home)?]).map(drop)
 }
 
 /// Puts directories at the front of `sys.path`, after `site` has looked into them for `.pth` files.

@@ -76,7 +76,7 @@ impl EnvironTemplate {
         set(c"wsgi.url_scheme", py.name(c"http")?)?;
         set(c"wsgi.multithread", py.bool(settings.multithread))?;
         set(c"wsgi.multiprocess", py.bool(settings.multiprocess))?;
-        set(c"wsgi.run_once", py.bool(false))?;
+        set(c"wsgi.run_once", py.bool(settings.run_once))?;
         set(c"wsgi.input_terminated", py.bool(true))?;
         set(c"wsgi.file_wrapper", file_wrapper.clone())?;
         set(c"wsgi.input", py.none())?;

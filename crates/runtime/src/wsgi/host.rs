@@ -7,6 +7,7 @@ use oxwsgi_core::report::{Level, Number};
 
 use crate::python::{Attached, Held, Obj, PyResult};
 use crate::wsgi::application::Scripts;
+use crate::wsgi::callbacks::{Callbacks, Event};
 use crate::wsgi::embedded_module;
 use crate::wsgi::environ::EnvironTemplate;
 use crate::wsgi::error_log::Log;
@@ -28,6 +29,7 @@ pub struct Host {
     close: Held,
     environ: EnvironTemplate,
     scripts: Scripts,
+    callbacks: Callbacks,
     toolkits: RefCell<Vec<Toolkit>>,
 }
 
@@ -39,24 +41,15 @@ impl Host {
         Report::Process(settings).write(py, Level::Info, vec![format!("{action} {}.", place.describe())]);
 
         let types = Types::new(py)?;
-        let environ = EnvironTemplate::new(py, settings, types.file_wrapper.object(py))?;
-        let host = Self {
-            place,
-            types,
-            close: py.name(c"close")?.hold(),
-            environ,
-            scripts: Scripts::new(py)?,
-            toolkits: RefCell::default(),
-        };
         if group.is_empty() {
             // The thread that imports it first is the main thread to it. Were that a server's thread, which has gone by
             // the time Python ends, the end would wait for it forever.
             py.import("threading")?;
         }
-        host.replace_streams(py)?;
+        replace_streams(py, settings, &types)?;
         py.set_sys(c"argv", &py.list(&[&py.text("mod_wsgi")?])?)?;
         if settings.restrict_signal {
-            host.intercept_signals(py)?;
+            intercept_signals(py, settings, &types)?;
         }
         if let Some(directory) = &settings.python_eggs {
             let variables = py.import("os")?.attribute(c"environ")?;
@@ -65,9 +58,20 @@ impl Host {
         if settings.switch_interval > 0.0 {
             py.import("sys")?.call_method(c"setswitchinterval", &[&py.float(settings.switch_interval)?])?;
         }
-        host.add_python_path(py);
-        embedded_module::add(py, settings, group, &host.types)?;
-        Ok(host)
+        add_python_path(py, &place);
+        if let Some(home) = &settings.home {
+            embedded_module::add_home(py, home)?;
+        }
+        let callbacks = embedded_module::add(py, settings, group, &types)?;
+        Ok(Self {
+            environ: EnvironTemplate::new(py, settings, types.file_wrapper.object(py))?,
+            scripts: Scripts::new(py)?,
+            close: py.name(c"close")?.hold(),
+            toolkits: RefCell::default(),
+            callbacks,
+            place,
+            types,
+        })
     }
 
     /// Which interpreter this is.
@@ -110,53 +114,59 @@ impl Host {
         }
     }
 
-    fn replace_streams<'py>(&self, py: Attached<'py>) -> PyResult<'py, ()> {
-        let settings = self.place.settings();
-        let stream = |name: &'static CStr| {
-            let log = self.types.log.instance(py, Log::of_thread(settings, name))?;
-            self.types.text_stream.make(py, &log)
-        };
-        py.set_sys(c"stderr", &stream(c"<stderr>")?)?;
-        if settings.single_process {
-            return Ok(());
-        }
-        if settings.restrict_stdout {
-            py.set_sys(c"stdout", &self.types.restricted.instance(py, Restricted { name: "sys.stdout" })?)?;
-        } else {
-            py.set_sys(c"stdout", &stream(c"<stdout>")?)?;
-        }
-        if settings.restrict_stdin {
-            py.set_sys(c"stdin", &self.types.restricted.instance(py, Restricted { name: "sys.stdin" })?)?;
-        }
-        Ok(())
+    /// Tells the application of something that happens to its process.
+    pub fn publish(&self, py: Attached<'_>, event: Event<'_>) {
+        self.callbacks.publish(py, self.place.settings(), event);
     }
+}
 
-    fn intercept_signals<'py>(&self, py: Attached<'py>) -> PyResult<'py, ()> {
-        let signal = py.import("signal")?;
-        let original = signal.attribute(c"signal")?.hold();
-        let intercept = self
-            .types
-            .signal_intercept
-            .instance(py, SignalIntercept::new(self.place.settings(), original))?;
-        signal.set_attribute(c"signal", &intercept)
+fn replace_streams<'py>(py: Attached<'py>, settings: &'static Settings, types: &Types) -> PyResult<'py, ()> {
+    let stream = |name: &'static CStr| {
+        let log = types.log.instance(py, Log::of_thread(settings, name))?;
+        types.text_stream.make(py, &log)
+    };
+    py.set_sys(c"stderr", &stream(c"<stderr>")?)?;
+    if settings.single_process {
+        return Ok(());
     }
+    if settings.restrict_stdout {
+        py.set_sys(c"stdout", &types.restricted.instance(py, Restricted { name: "sys.stdout" })?)?;
+    } else {
+        py.set_sys(c"stdout", &stream(c"<stdout>")?)?;
+    }
+    if settings.restrict_stdin {
+        py.set_sys(c"stdin", &types.restricted.instance(py, Restricted { name: "sys.stdin" })?)?;
+    }
+    Ok(())
+}
 
-    /// A directory that cannot be added is no reason to have no Python.
-    fn add_python_path(&self, py: Attached<'_>) {
-        let directories = &self.place.settings().python_path;
-        if directories.is_empty() {
-            return;
-        }
-        if let Err(raised) = embedded_module::add_python_path(py, directories) {
-            let exception = raised.take();
-            let mut lines = vec![format!(
-                "{}: A directory of WSGIPythonPath could not be added to sys.path of {}.",
-                Number(91),
-                self.place.describe()
-            )];
-            lines.extend(exception.lines());
-            Report::Process(self.place.settings()).write(py, Level::Error, lines);
-        }
+fn intercept_signals<'py>(
+    py: Attached<'py>,
+    settings: &'static Settings,
+    types: &Types,
+) -> PyResult<'py, ()> {
+    let signal = py.import("signal")?;
+    let original = signal.attribute(c"signal")?.hold();
+    let intercept = types.signal_intercept.instance(py, SignalIntercept::new(settings, original))?;
+    signal.set_attribute(c"signal", &intercept)
+}
+
+/// A directory that cannot be added is no reason to have no Python.
+fn add_python_path(py: Attached<'_>, place: &Place) {
+    let settings = place.settings();
+    if settings.python_path.is_empty() {
+        return;
+    }
+    if let Err(raised) = embedded_module::add_python_path(py, &settings.python_path) {
+        let exception = raised.take();
+        let source = if settings.is_daemon() { "python-path" } else { "WSGIPythonPath" };
+        let mut lines = vec![format!(
+            "{}: A directory of {source} could not be added to sys.path of {}.",
+            Number(91),
+            place.describe()
+        )];
+        lines.extend(exception.lines());
+        Report::Process(settings).write(py, Level::Error, lines);
     }
 }
 

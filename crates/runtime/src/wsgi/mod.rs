@@ -5,6 +5,7 @@
 #![forbid(unsafe_code)]
 
 mod application;
+mod callbacks;
 mod embedded_module;
 mod environ;
 mod error_log;
@@ -13,6 +14,7 @@ mod header_keys;
 mod host;
 mod input;
 mod log_handler;
+mod oversight;
 mod place;
 mod process;
 mod read_ahead;
@@ -28,6 +30,13 @@ mod traceback;
 mod transaction;
 mod turn;
 mod types;
+mod watch;
 
-pub use process::{import, start, stop};
+pub use crate::python::leave as leave_thread;
+pub use callbacks::Event;
+pub use oversight::{interrupt, log_stacks, take_lock};
+pub use process::{adopt, finish, import, publish, start, stop};
+pub use script::is_any_loaded;
 pub use serve::serve;
+pub use settings::Settings;
+pub use watch::Watch;

@@ -33,11 +33,10 @@ impl Place {
         } else {
             format!("sub-interpreter '{}'", String::from_utf8_lossy(&self.group))
         };
-        let process_group = &self.settings.process_group;
-        if process_group.is_empty() {
-            format!("{interpreter} in embedded mode")
+        if self.settings.is_daemon() {
+            format!("{interpreter} of daemon process '{}'", self.settings.group_name())
         } else {
-            format!("{interpreter} of daemon process '{}'", String::from_utf8_lossy(process_group))
+            format!("{interpreter} in embedded mode")
         }
     }
 

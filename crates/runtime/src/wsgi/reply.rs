@@ -86,11 +86,24 @@ pub fn failed(
     exception: RaisedException<'_>,
     script: &[u8],
 ) -> Outcome {
-    let doing = "processing WSGI script";
-    let event = Event { number: Number(174), exit_number: Number(175), doing, script };
-    traceback::report(py, host.place(), Report::Request(transaction), event, &exception);
-    match transaction.stage.get() {
-        Stage::Silent | Stage::HeadKnown => Outcome::Refused(500),
+    let stage = transaction.stage.get();
+    let is_interrupt = exception.is_of(host.types().request_timeout.get(py));
+    if is_interrupt {
+        // Said to be a process's own doing, so its traceback would only look like a defect of the application.
+        let end = if matches!(stage, Stage::HeadSent) {
+            "after headers sent; response truncated"
+        } else {
+            "thread recovered"
+        };
+        let text = format!("Request interrupted by RequestTimeout; {end}.");
+        Report::Request(transaction).write(py, Level::Info, vec![text]);
+    } else {
+        let doing = "processing WSGI script";
+        let event = Event { number: Number(174), exit_number: Number(175), doing, script };
+        traceback::report(py, host.place(), Report::Request(transaction), event, &exception);
+    }
+    match stage {
+        Stage::Silent | Stage::HeadKnown => Outcome::Refused(if is_interrupt { 504 } else { 500 }),
         Stage::HeadSent => Outcome::Broken,
         Stage::Complete => Outcome::Sent,
     }

@@ -8,6 +8,7 @@ use std::io::{self, Read};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use md5::{Digest, Md5};
 use oxwsgi_core::report::{Level, Number};
@@ -18,6 +19,9 @@ use crate::wsgi::place::Place;
 use crate::wsgi::report::Report;
 use crate::wsgi::traceback::{self, Event};
 use crate::wsgi::turn::Turn;
+
+// Whether any script has been loaded in this process.
+static LOADED: AtomicBool = AtomicBool::new(false);
 
 /// One loader at a time in the process, whichever interpreter it loads into: scripts import modules, and interpreters
 /// share the state of extension modules.
@@ -36,6 +40,24 @@ pub struct Script {
     path: Box<[u8]>,
     module_name: Held,
     callables: RefCell<Vec<(Box<[u8]>, Held)>>,
+}
+
+/// What came of the wish for a script's module.
+#[derive(Debug)]
+pub enum Loaded<'py> {
+    /// Its globals.
+    Ready(Obj<'py>),
+    /// It could not be loaded, which is logged.
+    Failed,
+    /// Only another process can have it: this one is a daemon process, and has an older version of the script.
+    Outdated,
+    /// It wants the process to end, which is a service's to want.
+    Exit,
+}
+
+/// Whether a script has been loaded in this process.
+pub fn is_any_loaded() -> bool {
+    LOADED.load(Ordering::Relaxed)
 }
 
 /// Whether the loaded module will do.
@@ -70,7 +92,7 @@ impl Script {
         &self.path
     }
 
-    /// The globals of the module, loaded if need be; none when that failed, which is logged.
+    /// The globals of the module, loaded if need be.
     pub fn globals<'py>(
         &self,
         py: Attached<'py>,
@@ -78,11 +100,16 @@ impl Script {
         place: &Place,
         report: Report<'_>,
         target: &Target<'_>,
-    ) -> PyResult<'py, Option<Obj<'py>>> {
-        match self.state(py, names, place, report, target)? {
-            State::Ready(globals) => Ok(Some(globals)),
-            State::Stale | State::Missing => self.load(py, names, place, report, target),
+    ) -> PyResult<'py, Loaded<'py>> {
+        let loaded = match self.state(py, names, place, report, target)? {
+            State::Ready(globals) => Loaded::Ready(globals),
+            State::Stale if place.settings().is_daemon() => self.outdated(py, place, report),
+            State::Stale | State::Missing => self.load(py, names, place, report, target)?,
+        };
+        if matches!(loaded, Loaded::Ready(_)) && !LOADED.load(Ordering::Relaxed) {
+            LOADED.store(true, Ordering::Relaxed);
         }
+        Ok(loaded)
     }
 
     /// The name of a callable as the key to look it up with.
@@ -109,12 +136,10 @@ impl Script {
             return Ok(State::Ready(globals));
         }
         let loaded = globals.item(names.mtime.get(py))?.and_then(|mtime| mtime.to_int());
-        let current = if target.script_mtime >= 0 {
-            Some(target.script_mtime)
-        } else {
-            let file = self.file();
-            py.detach(|| std::fs::metadata(file).ok().map(|metadata| microseconds(&metadata)))
-        };
+        let told = (target.script_mtime >= 0).then_some(target.script_mtime);
+        // A daemon process ends over it, so it looks for itself: the server may have looked some time ago.
+        let is_certain = told == loaded || (told.is_some() && !place.settings().is_daemon());
+        let current = if is_certain { told } else { self.current_mtime(py) };
         if loaded.is_none() || loaded != current {
             return Ok(State::Stale);
         }
@@ -141,11 +166,12 @@ impl Script {
         place: &Place,
         report: Report<'_>,
         target: &Target<'_>,
-    ) -> PyResult<'py, Option<Obj<'py>>> {
+    ) -> PyResult<'py, Loaded<'py>> {
         let _loading = LOADING.take(py);
         // Another thread may have done it meanwhile.
         let verb = match self.state(py, names, place, report, target)? {
-            State::Ready(globals) => return Ok(Some(globals)),
+            State::Ready(globals) => return Ok(Loaded::Ready(globals)),
+            State::Stale if place.settings().is_daemon() => return Ok(self.outdated(py, place, report)),
             State::Stale => {
                 py.modules().remove_item(self.module_name.get(py))?;
                 "Reloading"
@@ -167,23 +193,42 @@ impl Script {
                     file.display()
                 );
                 report.write(py, Level::Error, vec![text]);
-                return Ok(None);
+                return Ok(Loaded::Failed);
             }
         };
         match py.run_script(self.module_name.get(py), &py.path(&self.path)?, &source) {
             Ok(module) => {
                 let globals = module.module_dict()?;
                 globals.set_item(names.mtime.get(py), &py.int(mtime)?)?;
-                Ok(Some(globals))
+                Ok(Loaded::Ready(globals))
             }
             Err(raised) => {
+                let exception = raised.take();
+                if exception.is_system_exit() && place.settings().is_service() {
+                    return Ok(Loaded::Exit);
+                }
                 let doing = "loading WSGI script";
                 let event =
                     Event { number: Number(106), exit_number: Number(107), doing, script: &self.path };
-                traceback::report(py, place, report, event, &raised.take());
-                Ok(None)
+                traceback::report(py, place, report, event, &exception);
+                Ok(Loaded::Failed)
             }
         }
+    }
+
+    fn outdated<'py>(&self, py: Attached<'py>, place: &Place, report: Report<'_>) -> Loaded<'py> {
+        let text = format!(
+            "Forcing restart of daemon process '{}' due to modification of script '{}'.",
+            place.settings().group_name(),
+            self.file().display()
+        );
+        report.write(py, Level::Info, vec![text]);
+        Loaded::Outdated
+    }
+
+    fn current_mtime(&self, py: Attached<'_>) -> Option<i64> {
+        let file = self.file();
+        py.detach(|| std::fs::metadata(file).ok().map(|metadata| microseconds(&metadata)))
     }
 
     fn file(&self) -> &Path {

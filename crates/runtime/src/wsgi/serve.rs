@@ -5,12 +5,11 @@ use std::rc::Rc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use oxwsgi_core::boundary::guard;
-use oxwsgi_core::exchange::{Exchange, Outcome, RemoteExchange, ReplyHead};
+use oxwsgi_core::exchange::{Exchange, Outcome, RemoteExchange, ReplyHead, RetryReason};
 use oxwsgi_core::report::{Level, Number};
 use oxwsgi_core::request::RequestView;
 
 use crate::python::Attached;
-use crate::wsgi::application::Refusal;
 use crate::wsgi::error_log;
 use crate::wsgi::host::Host;
 use crate::wsgi::process::{EnterError, Process};
@@ -47,6 +46,7 @@ pub fn serve(view: &RequestView<'_>, exchange: &mut RemoteExchange<'_>) -> Outco
             SPARE.set((head.unwrap_or_default(), body));
             outcome
         }
+        Err(EnterError::Stopping) if process.settings().is_daemon() => Outcome::Retry(RetryReason::Stopping),
         Err(error) => {
             exchange.log(Level::Error, error.to_string().as_bytes());
             Outcome::Refused(if matches!(error, EnterError::Stopping) { 503 } else { 500 })
@@ -114,7 +114,7 @@ fn call(py: Attached<'_>, host: &Host, view: &RequestView<'_>, toolkit: &Toolkit
     let report = Report::Request(transaction);
     let application = match host.scripts().find(py, host.place(), report, &view.target) {
         Ok(application) => application,
-        Err(Refusal(status)) => return Ending::Over(Outcome::Refused(status)),
+        Err(refusal) => return Ending::Over(refusal.into()),
     };
     let (head, body) = SPARE.take();
     transaction.head.replace(head);

@@ -1,20 +1,25 @@
-//! How Python runs in this process, as the server's module said when it started it.
+//! How Python runs in this process, as the server's module said when it started it, or the plan of its daemon group.
 
 use std::ffi::CString;
 
 use oxwsgi_core::abi::{LogSink, Start};
 use oxwsgi_core::borrowed::{Bytes, Slice};
+use oxwsgi_core::daemon::{Group, LogTarget, Server};
 use oxwsgi_core::report::Level;
 
 use crate::python::{Configuration, HashSeed};
 
 /// What `start` was told, kept.
 #[derive(Debug)]
-#[allow(missing_docs, reason = "each is the field of `oxwsgi_core::abi::Start` of its name")]
+#[allow(
+    missing_docs,
+    reason = "each is the field of its name of `oxwsgi_core::abi::Start` or `oxwsgi_core::daemon::Group`"
+)]
 pub struct Settings {
     pub log: LogSink,
     pub log_level: Level,
     pub python_path: Vec<Vec<u8>>,
+    pub home: Option<Vec<u8>>,
     pub python_eggs: Option<Vec<u8>>,
     pub switch_interval: f64,
     pub restrict_stdin: bool,
@@ -25,6 +30,7 @@ pub struct Settings {
     pub case_sensitivity: bool,
     pub multithread: bool,
     pub multiprocess: bool,
+    pub run_once: bool,
     pub process_group: Vec<u8>,
     pub maximum_processes: u32,
     pub threads_per_process: u32,
@@ -41,6 +47,7 @@ impl From<&Start<'_>> for Settings {
             log: start.log,
             log_level: start.log_level,
             python_path: owned(start.python_path),
+            home: None,
             python_eggs: start.python_eggs.get().map(<[u8]>::to_vec),
             switch_interval: start.switch_interval,
             restrict_stdin: start.restrict_stdin,
@@ -51,6 +58,7 @@ impl From<&Start<'_>> for Settings {
             case_sensitivity: start.case_sensitivity,
             multithread: start.multithread,
             multiprocess: start.multiprocess,
+            run_once: false,
             process_group: start.process_group.to_vec(),
             maximum_processes: start.maximum_processes,
             threads_per_process: start.threads_per_process,
@@ -63,6 +71,53 @@ impl From<&Start<'_>> for Settings {
 }
 
 impl Settings {
+    /// For a daemon process of `group`. Lines outside of requests go to `log`.
+    pub fn of_group(group: &Group, server: &Server, log: LogSink) -> Self {
+        let python = &group.python;
+        let (LogTarget::Descriptor(_, log_level) | LogTarget::Syslog(_, log_level)) = group.log;
+        let is_service = group.threads == 0;
+        Self {
+            log,
+            log_level,
+            python_path: python.path.clone(),
+            home: group.home.clone(),
+            python_eggs: python.eggs.clone(),
+            switch_interval: python.switch_interval,
+            restrict_stdin: python.restrict_stdin,
+            restrict_stdout: python.restrict_stdout,
+            // A service has its process to itself.
+            restrict_signal: python.restrict_signal && !is_service,
+            single_process: false,
+            destroy_interpreter: python.destroy_interpreter,
+            case_sensitivity: python.case_sensitivity,
+            multithread: group.threads != 1,
+            multiprocess: group.multiprocess,
+            run_once: group.threads == 1 && group.limits.maximum_requests == Some(1),
+            process_group: group.name.clone(),
+            maximum_processes: group.processes,
+            threads_per_process: group.threads,
+            server_version: server.version,
+            server_description: server.description.clone(),
+            mpm_name: server.mpm_name.clone(),
+            server_built: server.built.clone(),
+        }
+    }
+
+    /// Whether this is a daemon process, and not one of the server's own.
+    pub const fn is_daemon(&self) -> bool {
+        !self.process_group.is_empty()
+    }
+
+    /// Whether this is a daemon process that runs scripts and serves no requests.
+    pub const fn is_service(&self) -> bool {
+        self.is_daemon() && self.threads_per_process == 0
+    }
+
+    /// The name of the process group, for log lines.
+    pub fn group_name(&self) -> String {
+        String::from_utf8_lossy(&self.process_group).into_owned()
+    }
+
     /// Writes a line to the server's log, outside any request. May block: not while attached.
     pub fn log(&self, level: Level, line: &str) {
         if level <= self.log_level {

@@ -1,6 +1,7 @@
 //! The gateway's classes, as one interpreter has them.
 
-use crate::python::{Attached, Maker, PyResult, Type};
+use crate::python::{Attached, Held, Maker, PyResult, Type};
+use crate::wsgi::callbacks::Subscribe;
 use crate::wsgi::error_log::Log;
 use crate::wsgi::file_wrapper::FileWrapper;
 use crate::wsgi::input::Input;
@@ -20,6 +21,9 @@ pub struct Types {
     pub file_wrapper: Type<FileWrapper>,
     pub restricted: Type<Restricted>,
     pub signal_intercept: Type<SignalIntercept>,
+    pub subscribe: Type<Subscribe>,
+    /// The exception class `mod_wsgi.RequestTimeout`.
+    pub request_timeout: Held,
     /// Makes the text stream of a log.
     pub text_stream: Maker,
 }
@@ -41,6 +45,13 @@ impl Types {
             file_wrapper: Type::new(py)?,
             restricted: Type::new(py)?,
             signal_intercept: Type::new(py)?,
+            subscribe: Type::new(py)?,
+            request_timeout: py
+                .new_base_exception(
+                    c"mod_wsgi.RequestTimeout",
+                    c"Raised in a request that has run for too long.",
+                )?
+                .hold(),
             text_stream: Maker::new(py.import("io")?.attribute(c"TextIOWrapper")?, options)?,
         })
     }

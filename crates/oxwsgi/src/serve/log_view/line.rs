@@ -74,6 +74,11 @@ impl ErrorLine {
     /// Takes a line apart; `None` when it is not one of httpd's log: its start-up errors, and what programs write to
     /// the standard error they inherit.
     pub fn parse(line: &str) -> Option<Self> {
+        Self::of_httpd(line).or_else(|| Self::of_daemon(line))
+    }
+
+    /// In [`ERROR_FORMAT`](super::ERROR_FORMAT).
+    fn of_httpd(line: &str) -> Option<Self> {
         let mut fields = line.strip_prefix("oxwsgi-error\t")?.splitn(8, '\t');
         let mut next = || fields.next();
         let given = |field: &str| (field != "-").then(|| field.to_owned());
@@ -81,25 +86,49 @@ impl ErrorLine {
         let (pid, thread) = (next()?.parse().ok()?, next()?.to_owned());
         let (client, cause) = (given(next()?), given(next()?));
         let text = next()?;
+        Some(Self { client, cause, ..Self::of_parts(time, level, module, pid, thread, text) })
+    }
+
+    /// In httpd's default format, in which daemon processes log what belongs to no request:
+    /// `[Sat Nov 21 11:46:35.123456 2026] [wsgi:error] [pid 12:tid 34] text`. httpd itself has no such lines here but
+    /// before its start, and these are left alone.
+    fn of_daemon(line: &str) -> Option<Self> {
+        let (date, rest) = line.strip_prefix('[')?.split_once("] [wsgi:")?;
+        let (level, rest) = rest.split_once("] [pid ")?;
+        let (writer, text) = rest.split_once("] ").or_else(|| Some((rest.strip_suffix(']')?, "")))?;
+        let (pid, thread) = writer.split_once(":tid ").unwrap_or((writer, writer));
+        let time = date.split(' ').find(|word| word.contains(':'))?;
+        let seconds = time.split('.').next().unwrap_or(time);
+        Some(Self::of_parts(seconds, level, "wsgi", pid.parse().ok()?, thread.to_owned(), text))
+    }
+
+    fn of_parts(time: &str, level: &str, module: &str, pid: u32, thread: String, text: &str) -> Self {
         let unprefixed = without_process(text);
         let (number, message) = split_number(unprefixed);
-        Some(Self {
+        Self {
             time: time.rsplit(' ').next().unwrap_or(time).to_owned(),
             level: level.to_owned(),
             module: module.to_owned(),
             pid,
             thread,
-            client,
+            client: None,
             number: number.map(str::to_owned),
-            cause,
+            cause: None,
             message: readable(message),
             is_marked: message.len() < text.len(),
-        })
+        }
     }
 
     /// Whether the application itself wrote it, to `sys.stderr` or `wsgi.errors`: the module's own messages are marked.
     pub fn is_output(&self) -> bool {
-        self.module == "wsgi" && !self.is_marked
+        self.module == "wsgi" && !self.is_marked && !self.is_end_of_process()
+    }
+
+    /// Whether it tells how a daemon process has ended, or that it is ended now.
+    pub fn is_end_of_process(&self) -> bool {
+        let message = self.message.as_str();
+        (message.starts_with("Process '") && message.contains(" has died;"))
+            || message.starts_with("Shutdown timeout expired; aborting daemon process '")
     }
 
     /// Whether it only says that httpd started, stopped or restarted, which the command says itself. The end of a child
@@ -163,6 +192,34 @@ mod tests {
         assert_eq!(error.message, "access to / denied");
         assert!(!error.is_output() && !error.is_noise());
         assert_eq!(ErrorLine::parse("AH00526: Syntax error on line 3"), None);
+    }
+
+    #[test]
+    fn a_line_of_a_daemon_process_is_in_the_default_format() {
+        let line =
+            "[Sat Nov 21 11:46:35.123456 2026] [wsgi:error] [pid 12:tid 34] WSGI0174: ValueError raised";
+        let error = ErrorLine::parse(line).expect("an error line");
+        assert_eq!((error.time.as_str(), error.pid, error.thread.as_str()), ("11:46:35", 12, "34"));
+        assert_eq!((error.module.as_str(), error.level.as_str()), ("wsgi", "error"));
+        assert_eq!(
+            (error.number.as_deref(), error.message.as_str()),
+            (Some("WSGI0174"), "ValueError raised")
+        );
+        let empty = ErrorLine::parse("[Sat Nov 21 11:46:35.123456 2026] [wsgi:error] [pid 12:tid 34] ");
+        assert!(empty.expect("an error line").is_output());
+        let of_httpd = "[Sat Nov 21 11:46:35.123456 2026] [core:error] [pid 12:tid 34] AH00102: no";
+        assert_eq!(ErrorLine::parse(of_httpd), None);
+        assert_eq!(ErrorLine::parse("[x] [wsgi:error] [pid 12] y"), None);
+    }
+
+    #[test]
+    fn the_end_of_a_process_is_no_output() {
+        let text = "Process 'shop' (pid=12) has died; signal 9 (SIGKILL), restarting it.";
+        let numbered = message("wsgi", "error", &format!("WSGI1202: {text}"));
+        assert!(numbered.is_end_of_process() && !numbered.is_noise());
+        let expected = message("wsgi", "info", text);
+        assert!(expected.is_end_of_process() && !expected.is_output() && expected.is_noise());
+        assert!(!message("wsgi", "error", "Process 'shop' is my own").is_end_of_process());
     }
 
     fn message(module: &str, level: &str, text: &str) -> ErrorLine {

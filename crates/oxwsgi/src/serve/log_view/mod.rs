@@ -1,15 +1,19 @@
 //! What the terminal shows of httpd's two logs.
 //!
 //! httpd writes both in a form that is easy to take apart ([`ACCESS_FORMAT`], [`ERROR_FORMAT`]); [`line`] takes them
-//! apart, [`text`] undoes httpd's escapes, [`block`] keeps a traceback together, [`paint`] writes what is left after the
-//! prefixes nobody reads. Nothing here does I/O.
+//! apart, [`text`] undoes httpd's escapes, [`block`] keeps a traceback together, [`echo`] drops what every process of a
+//! group says, [`paint`] writes what is left after the prefixes nobody reads. Nothing here does I/O.
 
 mod block;
+mod echo;
 mod line;
 mod paint;
 mod text;
 
-pub use block::{Blocks, Piece};
+use std::fmt;
+
+pub use block::{Block, Blocks, Piece};
+pub use echo::Echoes;
 pub use line::{AccessLine, ErrorLine};
 pub use paint::{access, block};
 
@@ -21,3 +25,25 @@ pub const ERROR_FORMAT: &str = r"oxwsgi-error\t%{c}t\t%l\t%-m\t%P\t%-T\t%-a\t%-E
 
 /// The user agent of the request that finds out whether httpd answers; it is not shown.
 pub const READY_AGENT: &str = "oxwsgi-ready";
+
+/// How many requests are worked on at once, for messages that speak of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Capacity {
+    /// The application's processes.
+    pub processes: u16,
+    /// Threads in each.
+    pub threads: u16,
+    /// Whether these are httpd's own.
+    pub is_embedded: bool,
+}
+
+impl fmt::Display for Capacity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let threads = if self.threads == 1 { "thread" } else { "threads" };
+        match self.processes {
+            1 => write!(f, "{} {threads}", self.threads)?,
+            several => write!(f, "{several} processes with {} {threads} each", self.threads)?,
+        }
+        if self.is_embedded { f.write_str(" inside httpd") } else { Ok(()) }
+    }
+}

@@ -5,6 +5,7 @@
 
 use anstyle::{AnsiColor, Style};
 
+use crate::serve::log_view::Capacity;
 use crate::serve::log_view::block::Block;
 use crate::serve::log_view::line::AccessLine;
 
@@ -38,12 +39,12 @@ pub fn access(line: &AccessLine) -> String {
 
 /// What the application printed, as it is; a message of httpd or its module with time and level; a traceback with its
 /// exception in colour. Several lines, without the last line break.
-pub fn block(block: &Block, threads: u16) -> String {
+pub fn block(block: &Block, capacity: Capacity) -> String {
     let mut lines: Vec<String> = Vec::with_capacity(block.more.len() + 1);
     let exception = block.exception();
     let mut body = block.messages();
     if !block.first.is_output() {
-        lines.push(headline(block, threads));
+        lines.push(headline(block, capacity));
         body.next();
     }
     let error = coloured(AnsiColor::Red).bold();
@@ -54,7 +55,7 @@ pub fn block(block: &Block, threads: u16) -> String {
     lines.join("\n")
 }
 
-fn headline(block: &Block, threads: u16) -> String {
+fn headline(block: &Block, capacity: Capacity) -> String {
     let line = &block.first;
     let (word, style) = match line.level.as_str() {
         "emerg" | "alert" | "crit" => ("critical", coloured(AnsiColor::Red).bold()),
@@ -65,7 +66,9 @@ fn headline(block: &Block, threads: u16) -> String {
     let message = match line.number.as_deref() {
         // "server reached MaxRequestWorkers setting", for event, prefork and worker: nobody here has set that.
         Some("AH00484" | "AH00161" | "AH00286") => {
-            format!("all {threads} threads are busy and requests wait; --threads gives more")
+            let more =
+                if capacity.is_embedded { "--threads gives" } else { "--processes and --threads give" };
+            format!("all threads are busy ({capacity}), and requests wait; {more} more")
         }
         _ => line.message.replace('\n', "\n    "),
     };
@@ -102,6 +105,8 @@ mod tests {
     use crate::serve::log_view::block::{Blocks, Piece};
     use crate::serve::log_view::line::ErrorLine;
 
+    const CAPACITY: Capacity = Capacity { processes: 2, threads: 8, is_embedded: false };
+
     fn plain(text: &str) -> String {
         anstream::adapter::strip_str(text).to_string()
     }
@@ -113,7 +118,7 @@ mod tests {
             blocks.add(ErrorLine::parse(&line).expect("an error line"), Instant::now());
         }
         let painted = blocks.rest().into_iter().map(|piece| match piece {
-            Piece::Block(found) => block(&found, 8),
+            Piece::Block(found) => block(&found, CAPACITY),
             Piece::Request(line) => access(&line),
         });
         plain(&painted.collect::<Vec<_>>().join("\n"))
@@ -151,7 +156,7 @@ mod tests {
     fn httpd_speaks_of_options_the_user_knows() {
         let text =
             shown(&["error\tmpm_event\t1\t2\t-\t-\tAH00484: server reached MaxRequestWorkers setting"]);
-        assert!(text.contains("all 8 threads are busy"), "{text}");
+        assert!(text.contains("all threads are busy (2 processes with 8 threads each)"), "{text}");
     }
 
     #[test]

@@ -5,16 +5,20 @@
 
 #![forbid(unsafe_code)]
 
+mod placement;
+mod quote;
+
+pub use placement::{Group, Placement};
+
 use std::fmt::Write as _;
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use crate::problem::Problem;
 use crate::serve::httpd::Mpm;
 use crate::serve::log_view::{ACCESS_FORMAT, ERROR_FORMAT};
 
-/// How many server processes may exist beside the current one: those of earlier reloads that still finish requests.
-const GENERATIONS: u16 = 16;
+use self::quote::{access_to_file, plain, quoted, section};
 
 /// For a system without a file of MIME types: what a web page is made of.
 const MIME_TYPES: &str = "\
@@ -54,7 +58,9 @@ pub struct Configuration {
     pub module: PathBuf,
     /// `sys.prefix` of the application's Python.
     pub python_home: PathBuf,
-    /// Requests at once.
+    /// Where the application runs.
+    pub placement: Placement,
+    /// Requests that one of its processes works on at once.
     pub threads: u16,
     /// The script httpd loads.
     pub script: PathBuf,
@@ -143,7 +149,7 @@ impl Configuration {
             );
         }
         out.push('\n');
-        self.processes(out);
+        self.server_processes(out);
         self.logs(out);
         let _ = writeln!(out, "# Nothing is served but what part 2 names.");
         if matches!(self.purpose, Purpose::Run { .. }) {
@@ -158,25 +164,6 @@ impl Configuration {
         }
         out.push('\n');
         Ok(())
-    }
-
-    /// The server's processes. The application runs inside them, so their threads are its threads.
-    fn processes(&self, out: &mut String) {
-        let threads = self.threads;
-        let _ = writeln!(out, "# One process works on {threads} requests at once.");
-        if self.mpm == Mpm::Prefork {
-            let _ = writeln!(
-                out,
-                "StartServers 1\nMinSpareServers 1\nMaxSpareServers {threads}\nServerLimit {threads}\n\
-                 MaxRequestWorkers {threads}\n"
-            );
-            return;
-        }
-        let _ = writeln!(
-            out,
-            "StartServers 1\nServerLimit {GENERATIONS}\nThreadLimit {threads}\nThreadsPerChild {threads}\n\
-             MaxRequestWorkers {threads}\nMinSpareThreads 1\nMaxSpareThreads {threads}\n"
-        );
     }
 
     fn logs(&self, out: &mut String) {
@@ -201,46 +188,17 @@ impl Configuration {
         out.push_str("### Part 2: the application\n\n");
         let _ = writeln!(out, "# For the whole server: these lines stand outside any <VirtualHost>.");
         let _ = writeln!(out, "LoadModule wsgi_module {}", quoted(&self.module)?);
-        let _ = writeln!(out, "\n# The Python to run: a virtual environment or an installation's prefix.");
-        let _ = writeln!(out, "WSGIPythonHome {}", quoted(&self.python_home)?);
-        if let Some(path) = &self.python_path {
-            let _ = writeln!(
-                out,
-                "\n# Where the application's imports start.\nWSGIPythonPath {}",
-                quoted_entry(path)?
-            );
-        }
-        let (mount, script) = (&self.mount, quoted(&self.script)?);
-        let _ = writeln!(out, "\n# For one site: these lines stand inside its <VirtualHost>, if it has one.");
-        let _ = writeln!(out, "WSGIScriptAlias \"{mount}\" {script}");
-        if self.callable != "application" {
-            let _ = writeln!(out, "WSGICallableObject {}", self.callable);
-        }
-        self.placement(out, &script)?;
+        self.server_python(out)?;
+        out.push_str("\n# For one site: these lines stand inside its <VirtualHost>, if it has one.\n");
+        self.mapping(out)?;
         out.push_str(
             "\n# The application does its own authentication and may be sent chunked requests.\n\
-             WSGIPassAuthorization On\nWSGIChunkedRequest On\n\
-             \n# A changed script counts after a restart only, as the modules it imports do.\nWSGIScriptReloading Off\n\n",
+             WSGIPassAuthorization On\nWSGIChunkedRequest On\n",
         );
-        out.push_str("# httpd serves a file only where access is granted.\n");
+        self.reloading(out);
+        out.push_str("\n# httpd serves a file only where access is granted.\n");
         access_to_file(out, &self.script)?;
         out.push('\n');
-        Ok(())
-    }
-
-    /// Where the application runs: the only place that says so.
-    fn placement(&self, out: &mut String, script: &str) -> Result<(), Problem> {
-        out.push_str(
-            "\n# It runs in httpd's own processes, in Python's main interpreter, which every extension module supports,\n\
-             # and is imported when a process starts, not with the first request.\n\
-             WSGIApplicationGroup %{GLOBAL}\n",
-        );
-        let groups = "process-group=%{GLOBAL} application-group=%{GLOBAL}";
-        let _ = writeln!(out, "WSGIImportScript {script} {groups}");
-        if let Purpose::Run { report } = &self.purpose {
-            let _ = writeln!(out, "\n# Loaded after it: tells the command how the import went.");
-            let _ = writeln!(out, "WSGIImportScript {} {groups}", quoted(report)?);
-        }
         Ok(())
     }
 
@@ -270,64 +228,6 @@ impl Configuration {
     }
 }
 
-fn access_to_file(out: &mut String, file: &Path) -> Result<(), Problem> {
-    let [open_directory, close_directory] = section("Directory", file.parent().unwrap_or(Path::new("/")))?;
-    let [open_file, close_file] = section("Files", Path::new(file.file_name().unwrap_or_default()))?;
-    let _ = writeln!(
-        out,
-        "{open_directory}\n    {open_file}\n        Require all granted\n    {close_file}\n{close_directory}"
-    );
-    Ok(())
-}
-
-/// The lines around a section for one directory or file. httpd takes `*`, `?` and `[` in them for wildcards; a path that
-/// has them needs a regular expression, in which they can be escaped.
-fn section(kind: &str, path: &Path) -> Result<[String; 2], Problem> {
-    let text = plain(path)?;
-    if !text.contains(['*', '?', '[', ']']) {
-        return Ok([format!("<{kind} {}>", quoted(path)?), format!("</{kind}>")]);
-    }
-    let mut pattern = String::from("^");
-    for c in text.chars() {
-        if c.is_ascii_punctuation() && c != '/' {
-            pattern.push('\\');
-        }
-        pattern.push(c);
-    }
-    pattern.push_str("(?:/|$)");
-    Ok([format!("<{kind}Match {}>", quoted(Path::new(&pattern))?), format!("</{kind}Match>")])
-}
-
-/// A path as an argument of a directive.
-fn quoted(path: &Path) -> Result<String, Problem> {
-    Ok(format!("\"{}\"", plain(path)?.replace('\\', "\\\\").replace('"', "\\\"")))
-}
-
-/// A path in a list that colons separate.
-fn quoted_entry(path: &Path) -> Result<String, Problem> {
-    if plain(path)?.contains(':') {
-        return Err(Problem::new(format!("{} has a colon in its name", path.display()))
-            .detail("WSGIPythonPath separates directories by colons.")
-            .cure("rename the directory"));
-    }
-    quoted(path)
-}
-
-fn plain(path: &Path) -> Result<&str, Problem> {
-    let unusable = |why: &str| {
-        Problem::new(format!("{} cannot be written in an httpd configuration: {why}", path.display()))
-            .cure("rename it")
-    };
-    let text = path.to_str().ok_or_else(|| unusable("its name is not UTF-8"))?;
-    if text.chars().any(char::is_control) {
-        return Err(unusable("its name has control characters"));
-    }
-    if text.contains("${") {
-        return Err(unusable("httpd replaces ${...}"));
-    }
-    Ok(text)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -342,10 +242,15 @@ mod tests {
             runtime: PathBuf::from("/tmp/run"),
             module: PathBuf::from("/m/mod_oxwsgi.so"),
             python_home: PathBuf::from("/srv/venv"),
+            placement: Placement::Daemon(Group {
+                name: "shop".to_owned(),
+                processes: 2,
+                directory: Some(PathBuf::from("/srv/shop")),
+            }),
             threads: 4,
             script: PathBuf::from("/srv/shop/app.py"),
             callable: "app".to_owned(),
-            python_path: Some(PathBuf::from("/srv/shop")),
+            python_path: None,
             mount: "/".to_owned(),
             mime_types: Some(PathBuf::from("/etc/mime.types")),
             statics: vec![("/static".to_owned(), PathBuf::from("/srv/shop/a[1]"))],
@@ -354,8 +259,14 @@ mod tests {
 
     fn directives(configuration: &Configuration) -> Vec<String> {
         let text = configuration.text().expect("a configuration");
+        let text = text.replace(" \\\n   ", "");
         let lines = text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'));
         lines.map(str::to_owned).collect()
+    }
+
+    fn embedded(purpose: Purpose) -> Configuration {
+        let python_path = Some(PathBuf::from("/srv/shop"));
+        Configuration { placement: Placement::Embedded, python_path, ..sample(purpose) }
     }
 
     #[test]
@@ -373,11 +284,11 @@ User www-data
 Group www-data
 StartServers 1
 ServerLimit 16
-ThreadLimit 4
-ThreadsPerChild 4
-MaxRequestWorkers 4
+ThreadLimit 72
+ThreadsPerChild 72
+MaxRequestWorkers 72
 MinSpareThreads 1
-MaxSpareThreads 4
+MaxSpareThreads 72
 ErrorLog /dev/stderr
 ErrorLogFormat "{ERROR_FORMAT}"
 LogLevel notice
@@ -392,13 +303,10 @@ Require all denied
 Require all granted
 </Directory>
 LoadModule wsgi_module "/m/mod_oxwsgi.so"
-WSGIPythonHome "/srv/venv"
-WSGIPythonPath "/srv/shop"
-WSGIScriptAlias "/" "/srv/shop/app.py"
-WSGICallableObject app
-WSGIApplicationGroup %{{GLOBAL}}
-WSGIImportScript "/srv/shop/app.py" process-group=%{{GLOBAL}} application-group=%{{GLOBAL}}
-WSGIImportScript "/tmp/run/report.py" process-group=%{{GLOBAL}} application-group=%{{GLOBAL}}
+WSGIRestrictEmbedded On
+WSGIDaemonProcess shop processes=2 threads=4 python-home="/srv/venv" home="/srv/shop" listen-backlog=100 graceful-timeout=5 shutdown-timeout=1 display-name=%{{GROUP}}
+WSGIScriptAlias "/" "/srv/shop/app.py" process-group=shop application-group=%{{GLOBAL}} callable-object=app
+WSGIImportScript "/tmp/run/report.py" process-group=shop application-group=%{{GLOBAL}}
 WSGIPassAuthorization On
 WSGIChunkedRequest On
 WSGIScriptReloading Off
@@ -418,30 +326,50 @@ Require all granted
     }
 
     #[test]
+    fn inside_httpd_its_threads_are_the_applications() {
+        let lines = directives(&embedded(Purpose::Run { report: PathBuf::from("/tmp/run/report.py") }));
+        let expected = r#"WSGIPythonHome "/srv/venv"
+WSGIPythonPath "/srv/shop"
+WSGIScriptAlias "/" "/srv/shop/app.py"
+WSGICallableObject app
+WSGIApplicationGroup %{GLOBAL}
+WSGIImportScript "/srv/shop/app.py" process-group=%{GLOBAL} application-group=%{GLOBAL}
+WSGIImportScript "/tmp/run/report.py" process-group=%{GLOBAL} application-group=%{GLOBAL}"#;
+        let first = lines.iter().position(|line| line.starts_with("WSGI")).expect("the application");
+        assert_eq!(lines[first..first + 7], expected.lines().collect::<Vec<_>>());
+        assert!(lines.contains(&"ThreadsPerChild 4".to_owned()), "{lines:?}");
+    }
+
+    #[test]
     fn what_is_shown_has_nothing_of_this_run() {
-        let shown = sample(Purpose::Show { notes: vec!["Save the script.".to_owned()] });
-        let text = shown.text().expect("a configuration");
-        assert!(text.contains("# Save the script.\n"), "{text}");
-        assert!(!text.contains("oxwsgi-error"), "{text}");
-        assert!(!text.contains("report"), "{text}");
-        assert_eq!(text.matches("WSGIImportScript").count(), 1);
+        let notes = vec!["Save the script.".to_owned()];
+        for of in [sample as fn(Purpose) -> Configuration, embedded] {
+            let shown = of(Purpose::Show { notes: notes.clone() });
+            let text = shown.text().expect("a configuration");
+            assert!(text.contains("# Save the script.\n"), "{text}");
+            assert!(!text.contains("oxwsgi-error"), "{text}");
+            assert!(!text.contains("report"), "{text}");
+            assert!(!text.contains("timeout="), "{text}");
+        }
+    }
+
+    #[test]
+    fn many_threads_are_several_servers() {
+        let large = Configuration { threads: 300, ..sample(Purpose::Show { notes: Vec::new() }) };
+        let lines = directives(&large);
+        for line in ["StartServers 6", "ThreadsPerChild 111", "MaxRequestWorkers 666"] {
+            assert!(lines.contains(&line.to_owned()), "{lines:?}");
+        }
     }
 
     #[test]
     fn prefork_counts_processes() {
-        let mut run = sample(Purpose::Show { notes: Vec::new() });
+        let mut run = embedded(Purpose::Show { notes: Vec::new() });
         run.mpm = Mpm::Prefork;
         let lines = directives(&run);
         assert!(lines.contains(&"MaxRequestWorkers 4".to_owned()), "{lines:?}");
         assert!(!lines.iter().any(|line| line.starts_with("ThreadsPerChild")), "{lines:?}");
-    }
-
-    #[test]
-    fn paths_are_quoted_or_refused() {
-        assert_eq!(quoted(Path::new("/a \"b\"\\c")), Ok("\"/a \\\"b\\\"\\\\c\"".to_owned()));
-        for path in ["/a\nLoadModule x", "/a/${PATH}"] {
-            assert!(quoted(Path::new(path)).is_err(), "{path:?} was accepted");
-        }
-        assert!(quoted_entry(Path::new("/a:b")).is_err());
+        run.placement = sample(run.purpose.clone()).placement;
+        assert!(directives(&run).contains(&"MaxRequestWorkers 72".to_owned()));
     }
 }

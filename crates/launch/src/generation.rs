@@ -1,0 +1,231 @@
+//! A generation of a server: its plan, its supervisor, and what its groups share with the server's processes.
+
+#![forbid(unsafe_code)]
+
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::path::{Path, PathBuf};
+use std::process::Child;
+use std::time::{Duration, Instant};
+
+use oxwsgi_core::daemon::{
+    ALL_GROUPS, FromSupervisor, Handover, LONGEST_MESSAGE, Plan, ToSupervisor, decode, encode,
+};
+use oxwsgi_core::os::packet::{self, Wait};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+
+use crate::error::LaunchError;
+use crate::lifeline::Lifeline;
+use crate::program::{part_from, sealed, spawn};
+
+/// The parent's side of a generation's supervisor.
+#[derive(Debug)]
+pub struct Generation {
+    program: PathBuf,
+    plan: Plan,
+    lifeline: Lifeline,
+    /// What ends with the generation: read by supervisors, none in a child; the write end is the children's as well.
+    drain: (Option<OwnedFd>, OwnedFd),
+    /// None in a child.
+    supervisor: Option<Supervisor>,
+    groups: Vec<Option<Shared>>,
+}
+
+#[derive(Debug)]
+struct Supervisor {
+    pid: u32,
+    /// None when nobody waits for what it has to say: the drain pipe tells it enough.
+    control: Option<OwnedFd>,
+}
+
+/// What outlives the supervisor that made it.
+#[derive(Debug)]
+struct Shared {
+    /// None in a child.
+    listener: Option<OwnedFd>,
+    board: OwnedFd,
+}
+
+impl Generation {
+    /// Starts `program` with `plan`, and waits until its groups are there, at most for `patience`. Groups of a plan that is
+    /// not strict may have failed; why is beside.
+    pub fn start(
+        program: &Path,
+        plan: Plan,
+        lifeline: Lifeline,
+        patience: Duration,
+    ) -> Result<(Self, Vec<String>), LaunchError> {
+        let (read, write) = io::pipe().map_err(LaunchError::Prepare)?;
+        let groups = plan.groups.iter().map(|_| None).collect();
+        let mut generation = Self {
+            program: program.to_owned(),
+            plan,
+            lifeline,
+            drain: (Some(read.into()), write.into()),
+            supervisor: None,
+            groups,
+        };
+        let (mut child, control) = generation.launch()?;
+        match generation.hear(&mut child, &control, patience) {
+            Ok(failures) => {
+                generation.supervisor = Some(Supervisor { pid: child.id(), control: Some(control) });
+                Ok((generation, failures))
+            }
+            Err(error) => {
+                // Without drain pipe and control socket it ends by itself, and its workers with it.
+                drop((generation, control));
+                part_from(&mut child);
+                Err(error)
+            }
+        }
+    }
+
+    /// The supervisor has died.
+    pub fn lose_supervisor(&mut self) {
+        self.supervisor = None;
+    }
+
+    /// Starts another supervisor in the place of one that has died, with the sockets and boards of its groups; does not
+    /// wait for it. The answer is the number of the process.
+    pub fn restart(&mut self) -> Result<u32, LaunchError> {
+        // What cannot start now must not take with it what still serves.
+        self.plan.strict = false;
+        self.supervisor = None;
+        let (child, _control) = self.launch()?;
+        let pid = child.id();
+        self.supervisor = Some(Supervisor { pid, control: None });
+        Ok(pid)
+    }
+
+    /// The number of the supervisor's process.
+    pub fn pid(&self) -> Option<u32> {
+        self.supervisor.as_ref().map(|supervisor| supervisor.pid)
+    }
+
+    /// The plan.
+    pub const fn plan(&self) -> &Plan {
+        &self.plan
+    }
+
+    /// The board of the group of this place in the plan.
+    pub fn board(&self, group: usize) -> Option<BorrowedFd<'_>> {
+        Some(self.groups.get(group)?.as_ref()?.board.as_fd())
+    }
+
+    /// For a child of the parent: keeps what tells that it lives, and the boards.
+    pub fn enter_child(&mut self) {
+        self.supervisor = None;
+        self.drain.0 = None;
+        for shared in self.groups.iter_mut().flatten() {
+            shared.listener = None;
+        }
+    }
+
+    /// The generation ends: its supervisor goes on until the last of its children is gone. The answer is the number of its
+    /// process.
+    pub fn end(self) -> Option<u32> {
+        let Supervisor { pid, control } = self.supervisor?;
+        if let Some(control) = control {
+            // One that has ended already hears nothing, and need not.
+            let _ = packet::send(&control, &encode(&ToSupervisor::Drain), &[], Wait::Never);
+        }
+        Some(pid)
+    }
+
+    /// The program, running, and our end of its control socket.
+    fn launch(&self) -> Result<(Child, OwnedFd), LaunchError> {
+        let plan = sealed(&encode(&self.plan)).map_err(LaunchError::Prepare)?;
+        let (control, theirs) = packet::pair().map_err(LaunchError::Prepare)?;
+        let adopted: Vec<_> = self
+            .groups
+            .iter()
+            .map(|shared| {
+                let shared = shared.as_ref()?;
+                Some((shared.listener.as_ref()?.as_raw_fd(), shared.board.as_raw_fd()))
+            })
+            .collect();
+        let drain = self.drain.0.as_ref().ok_or_else(|| {
+            LaunchError::Prepare(io::Error::other("only the server's parent process starts supervisors"))
+        })?;
+        let handover = Handover {
+            plan: plan.as_raw_fd(),
+            control: theirs.as_raw_fd(),
+            lifeline: self.lifeline.read,
+            drain: drain.as_raw_fd(),
+            adopted: if adopted.iter().any(Option::is_some) { adopted } else { Vec::new() },
+        };
+        let child = spawn(&self.program, &handover, &self.plan)
+            .map_err(|error| LaunchError::Program { program: self.program.clone(), error })?;
+        Ok((child, control))
+    }
+
+    /// Takes what the supervisor hands over, until it says that all is there.
+    fn hear(
+        &mut self,
+        child: &mut Child,
+        control: &OwnedFd,
+        patience: Duration,
+    ) -> Result<Vec<String>, LaunchError> {
+        let deadline = Instant::now() + patience;
+        let mut failures = Vec::new();
+        let mut buffer = vec![0; LONGEST_MESSAGE];
+        let garbled = || LaunchError::Garbled { program: self.program.clone() };
+        loop {
+            if !await_packet(control, deadline)? {
+                return Err(LaunchError::Silent(patience));
+            }
+            let packet =
+                packet::receive(control, &mut buffer, 2, Wait::Never).map_err(LaunchError::Prepare)?;
+            if packet.length == 0 {
+                if failures.is_empty() {
+                    let status = part_from(child);
+                    return Err(LaunchError::Ended { program: self.program.clone(), status });
+                }
+                return Err(LaunchError::Failed(failures));
+            }
+            if packet.truncated {
+                return Err(LaunchError::Descriptors);
+            }
+            match decode(&buffer[..packet.length]).ok_or_else(garbled)? {
+                FromSupervisor::Group(index) => {
+                    let [listener, board] =
+                        <[OwnedFd; 2]>::try_from(packet.descriptors).map_err(|_| garbled())?;
+                    let place = usize::try_from(index).ok().and_then(|index| self.groups.get_mut(index));
+                    *place.ok_or_else(garbled)? = Some(Shared { listener: Some(listener), board });
+                }
+                // One that cannot go on without the group ends, after it has named the others that fail too.
+                FromSupervisor::Failed(index, cause) => {
+                    let group = usize::try_from(index).ok().and_then(|index| self.plan.groups.get(index));
+                    failures.push(match group {
+                        Some(group) => {
+                            let name = String::from_utf8_lossy(&group.name);
+                            format!("WSGIDaemonProcess {name} cannot start: {cause}")
+                        }
+                        None if index == ALL_GROUPS => cause,
+                        None => return Err(garbled()),
+                    });
+                }
+                FromSupervisor::Ready => return Ok(failures),
+            }
+        }
+    }
+}
+
+/// Whether there is something to be read before time is up.
+fn await_packet(control: &OwnedFd, deadline: Instant) -> Result<bool, LaunchError> {
+    loop {
+        let rest = deadline.saturating_duration_since(Instant::now());
+        if rest.is_zero() {
+            return Ok(false);
+        }
+        let limit = Timespec {
+            tv_sec: i64::try_from(rest.as_secs()).unwrap_or(0),
+            tv_nsec: i64::from(rest.subsec_nanos()),
+        };
+        match poll(&mut [PollFd::new(control, PollFlags::IN)], Some(&limit)) {
+            Ok(0) | Err(rustix::io::Errno::INTR) => {}
+            Ok(_) => return Ok(true),
+            Err(error) => return Err(LaunchError::Prepare(error.into())),
+        }
+    }
+}

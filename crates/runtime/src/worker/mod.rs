@@ -1,0 +1,136 @@
+//! A daemon process: a group's own `python`, which runs this as an extension module and serves requests that come over a socket
+//! instead of through a server's memory.
+//!
+//! [`run`] is the life of the process, on Python's main thread: orders from the supervisor, scripts to load, and then the
+//! [`monitor`]. Requests are served by a [`pool`] of [`attendant`]s, each with the gateway ([`crate::wsgi`]), which knows
+//! nothing of this folder. Decisions that need no socket and no Python are in `oxwsgi_core::worker`.
+
+#![deny(unsafe_code)]
+
+mod attendant;
+mod connections;
+mod control;
+mod exchange;
+mod guardian;
+mod monitor;
+mod orders;
+mod poller;
+mod pool;
+mod prober;
+mod queue;
+mod service;
+mod signals;
+mod surroundings;
+mod tally;
+mod transmission;
+mod workplace;
+
+use oxwsgi_core::daemon::{FromWorker, Import, Reason};
+use oxwsgi_core::os::packet::Wait;
+use oxwsgi_core::os::process;
+use oxwsgi_core::report::Level;
+
+use crate::python::{Attached, Exception, PyResult};
+use crate::worker::control::Control;
+use crate::worker::guardian::Guardian;
+use crate::worker::monitor::Monitor;
+use crate::worker::orders::Orders;
+use crate::worker::pool::Pool;
+use crate::worker::prober::Prober;
+use crate::worker::signals::Signals;
+use crate::worker::workplace::Workplace;
+use crate::wsgi::{self, Settings};
+
+/// Serves as a daemon process for as long as that lives. Returns when Python is to end, or with `SystemExit` and the reason why
+/// there can be no daemon process.
+pub fn run(py: Attached<'_>) -> PyResult<'_, ()> {
+    let (orders, control) = match Orders::receive() {
+        Ok((orders, socket)) => (orders, Control::begin(socket)),
+        Err(text) => return Err(py.raise(Exception::SystemExit, text)),
+    };
+    let warning = surroundings::apply(&orders.group, py);
+    surroundings::correct_environment(py, &orders.group)?;
+    if let Some(text) = warning {
+        control.log(Level::Warning, text.as_bytes(), Wait::Socket);
+    }
+    // What Python does on SIGINT is for people at a keyboard.
+    let signal = py.import("signal")?;
+    signal.call_method(c"signal", &[&signal.attribute(c"SIGINT")?, &signal.attribute(c"SIG_DFL")?])?;
+
+    let settings = Settings::of_group(&orders.group, &orders.server, Control::sink());
+    let is_service = orders.group.threads == 0;
+    let failed = |text: String| {
+        let group = String::from_utf8_lossy(&orders.group.name);
+        py.raise(Exception::SystemExit, format!("WSGI1024: Daemon process '{group}' cannot start: {text}"))
+    };
+    wsgi::adopt(py, settings).map_err(failed)?;
+    let done = if is_service {
+        service::end_on_signal(py)?;
+        py.detach(|| serve_scripts(orders, control))
+    } else {
+        py.detach(|| serve_requests(orders, control))
+    };
+    match done {
+        Ok(true) => Ok(()),
+        // The exit handlers have run.
+        Ok(false) => process::end_now(0),
+        Err(error) => {
+            Err(py.raise(Exception::SystemExit, format!("WSGI1024: A daemon process cannot start: {error}")))
+        }
+    }
+}
+
+/// The life of a process that serves requests, from here to the point where Python is to end; false when that must not be.
+fn serve_requests(mut orders: Orders, control: &'static Control) -> std::io::Result<bool> {
+    let mut signals = Signals::catch()?;
+    let imports = std::mem::take(&mut orders.group.imports);
+    let (threads, stack_size) = (orders.group.threads, orders.group.resources.stack_size);
+    let (limits, epoch) = (orders.group.limits, orders.epoch);
+    let (place, lifeline) = Workplace::new(orders, control)?;
+    let guardian = Guardian::start(place.group.clone(), lifeline, control)?;
+    let mut ends = None;
+    for import in &imports {
+        ends = ends.or_else(|| signals.take().into_iter().find(|reason| *reason == Reason::ShutdownSignal));
+        if ends.is_none() {
+            load(import);
+        }
+    }
+    let prober = Prober::start(&limits)?;
+    let pool = Pool::start(place, threads, stack_size)?;
+    if let Some(reason) = ends {
+        place.end(reason);
+    } else {
+        place.process().open();
+        control.say(&FromWorker::Ready);
+    }
+    let mut monitor = Monitor::new(place, pool, prober, signals, guardian, epoch);
+    let reason = monitor.watch();
+    Ok(monitor.stop(reason))
+}
+
+/// The life of a process that runs scripts, one after the other.
+fn serve_scripts(orders: Orders, control: &'static Control) -> std::io::Result<bool> {
+    let group = String::from_utf8_lossy(&orders.group.name).into_owned();
+    let guardian = Guardian::start(group.clone(), orders.lifeline, control)?;
+    control.say(&FromWorker::Ready);
+    for import in &orders.group.imports {
+        if load(import) {
+            break;
+        }
+    }
+    let text = format!("Stopping process '{group}'.");
+    control.log(Level::Info, text.as_bytes(), Wait::Socket);
+    if let Some(limit) = orders.group.limits.shutdown {
+        guardian.set_limit(limit);
+    }
+    Ok(wsgi::finish())
+}
+
+/// Loads a script; true when it has asked for the end of the process.
+fn load(import: &Import) -> bool {
+    let import = oxwsgi_core::abi::Import {
+        script: import.script.as_slice().into(),
+        application_group: import.application_group.as_slice().into(),
+    };
+    wsgi::import(&import)
+}

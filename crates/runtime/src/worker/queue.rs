@@ -1,0 +1,79 @@
+//! The group's queue: its listening socket, shared with the other processes. A thread takes a connection out of it only with a
+//! ticket of its own process, so that requests wait in the queue as long as no thread of the group is free.
+
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use oxwsgi_core::daemon::board::Process;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::Errno;
+use rustix::net::{SocketFlags, accept_with};
+
+/// The queue.
+#[derive(Debug)]
+pub struct Queue {
+    listener: OwnedFd,
+    /// There may be somebody in it.
+    is_waited_in: AtomicBool,
+}
+
+/// Who came out of the queue.
+#[derive(Debug)]
+pub enum Next {
+    /// A connection, and a ticket for its first request.
+    Connection(OwnedFd),
+    /// Nobody is in it by now.
+    Nobody,
+    /// Perhaps somebody; a ticket, or something else, cannot be had now.
+    NotNow,
+}
+
+impl Queue {
+    /// The queue behind a listening socket.
+    pub fn new(listener: OwnedFd) -> io::Result<Self> {
+        // All processes of the group are told of a connection, and one gets it.
+        rustix::io::ioctl_fionbio(&listener, true)?;
+        Ok(Self { listener, is_waited_in: AtomicBool::new(false) })
+    }
+
+    /// Somebody has joined it.
+    pub fn note(&self) {
+        self.is_waited_in.store(true, Ordering::SeqCst);
+    }
+
+    /// Whether somebody may be in it.
+    #[inline]
+    pub fn is_waited_in(&self) -> bool {
+        self.is_waited_in.load(Ordering::SeqCst)
+    }
+
+    /// Takes the first out.
+    pub fn next(&self, process: &Process<'_>) -> Next {
+        // Before the look: who joins after it is told of.
+        self.is_waited_in.store(false, Ordering::SeqCst);
+        let mut polled = [PollFd::new(&self.listener, PollFlags::IN)];
+        // A look that takes no ticket: nobody is to find one missing for nothing.
+        if poll(&mut polled, Some(&Timespec::default())) == Ok(0) {
+            return Next::Nobody;
+        }
+        self.note();
+        if !process.take_ticket() {
+            return Next::NotNow;
+        }
+        match accept_with(&self.listener, SocketFlags::CLOEXEC) {
+            Ok(socket) => Next::Connection(socket),
+            Err(error) => {
+                process.give_ticket();
+                // Another process was faster; otherwise somebody who has left again, or no descriptor to be had.
+                if error == Errno::AGAIN { Next::Nobody } else { Next::NotNow }
+            }
+        }
+    }
+}
+
+impl AsFd for Queue {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.listener.as_fd()
+    }
+}

@@ -1,0 +1,74 @@
+//! What a new worker makes of its process before Python code of the site runs: its locale, its name in a list of processes, and
+//! environment variables that are about the user.
+
+#![allow(unsafe_code, reason = "changes what all threads of the process share, while there is one")]
+
+use std::ffi::CString;
+
+use oxwsgi_core::daemon::Group;
+use oxwsgi_core::daemon::bootstrap::HASH_SEED;
+use oxwsgi_core::os::{process, title};
+
+use crate::python::{Attached, Obj, PyResult};
+
+/// Sets locale and name, on the thread that Python has started on, before there is another one. Gives a warning when the
+/// system does not have the locale.
+pub fn apply(group: &Group, _py: Attached<'_>) -> Option<String> {
+    let warning = group.locale.as_ref().and_then(|locale| {
+        let name = CString::new(locale.as_slice()).ok()?;
+        // SAFETY: Python has just started and run no code but our own: there is no other thread.
+        let is_set = unsafe { process::set_locale(&name) };
+        (!is_set).then(|| {
+            format!(
+                "WSGI0079: Unable to set locale '{}' for daemon process '{}'; `locale -a` lists those that the system has.",
+                name.to_string_lossy(),
+                String::from_utf8_lossy(&group.name)
+            )
+        })
+    });
+    if let Some(name) = &group.display_name {
+        // SAFETY: as above; Python has copied its command line (`sys.orig_argv`), and nobody else reads it in place.
+        // Without the memory's address the name stays what it is, which is no reason not to serve.
+        let _ = unsafe { title::set(name) };
+    }
+    warning
+}
+
+/// Makes `os.environ` fit the user that the process runs as.
+pub fn correct_environment<'py>(py: Attached<'py>, group: &Group) -> PyResult<'py, ()> {
+    let variables = py.import("os")?.attribute(c"environ")?;
+    let (name, home) = match group.account.as_ref() {
+        Some(account) => (path(py, account.name.as_deref())?, path(py, account.home.as_deref())?),
+        None => own_account(py).unwrap_or_else(|raised| {
+            // A user without an entry; the server's own variables stay.
+            raised.clear();
+            (None, None)
+        }),
+    };
+    for key in ["USER", "USERNAME", "LOGNAME"] {
+        let key = py.text(key)?;
+        if let Some(name) = &name
+            && variables.call_method(c"__contains__", &[&key])?.is_true()?
+        {
+            variables.call_method(c"__setitem__", &[&key, name])?;
+        }
+    }
+    if let Some(home) = &home {
+        variables.call_method(c"__setitem__", &[&py.text("HOME")?, home])?;
+    }
+    if group.python.hash_seed.is_some() {
+        variables.call_method(c"pop", &[&py.text(HASH_SEED)?, &py.none()])?;
+    }
+    Ok(())
+}
+
+fn path<'py>(py: Attached<'py>, bytes: Option<&[u8]>) -> PyResult<'py, Option<Obj<'py>>> {
+    bytes.map(|bytes| py.path(bytes)).transpose()
+}
+
+/// Name and home directory of the process's user, as the user database has them.
+fn own_account<'py>(py: Attached<'py>) -> PyResult<'py, (Option<Obj<'py>>, Option<Obj<'py>>)> {
+    let user = py.import("os")?.call_method(c"geteuid", &[])?;
+    let entry = py.import("pwd")?.call_method(c"getpwuid", &[&user])?;
+    Ok((Some(entry.attribute(c"pw_name")?), Some(entry.attribute(c"pw_dir")?)))
+}

@@ -1,0 +1,234 @@
+//! The generation in force: its supervisor, and another one in its place when it has died.
+
+#![allow(unsafe_code, reason = "a process that httpd watches, and descriptors of another")]
+
+use std::ffi::{CStr, c_int, c_void};
+use std::os::fd::BorrowedFd;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use oxwsgi_core::config::ProcessSettings;
+use oxwsgi_core::daemon::{decode, encode};
+use oxwsgi_core::report::{Level, Number};
+
+use super::blueprint::Blueprint;
+use super::watch;
+use crate::apache::kept::Kept;
+use crate::apache::phase::{self, Phase};
+use crate::apache::pool::Pool;
+use crate::apache::record::Server;
+use crate::apache::{directives, ffi, log};
+use crate::daemon::launch::{Generation, LaunchError, Lifeline};
+
+/// Under this name is the lifeline: numbers of the process that made it, and of its two descriptors.
+const LIFELINE: &CStr = c"oxwsgi-lifeline";
+
+/// A supervisor creates sockets and starts processes; slow homes are on slow disks.
+const PATIENCE: Duration = Duration::from_secs(40);
+/// A supervisor that lived for so long had no reason of its own to die.
+const SOUND: Duration = Duration::from_secs(60);
+/// Between two attempts to start one that had, at first and at most.
+const PAUSE: Duration = Duration::from_secs(5);
+const LONGEST_PAUSE: Duration = Duration::from_secs(300);
+/// How long the end of the server waits for groups whose own `shutdown-timeout` is off.
+const LONGEST_FAREWELL: Duration = Duration::from_secs(30);
+
+/// What keeps all groups from starting.
+pub const LAUNCH: Number = Number(1151);
+/// What keeps one from starting.
+const GROUP: Number = Number(1152);
+const DIED: Number = Number(1153);
+const NOT_REPLACED: Number = Number(1154);
+
+/// What this process knows of the generation in force.
+static CURRENT: Mutex<Option<Current>> = Mutex::new(None);
+
+/// The generation in force.
+#[derive(Debug)]
+pub struct Current {
+    /// The process that has started it.
+    pub parent: u32,
+    /// Path of the socket of each group of the configuration, in order.
+    pub sockets: Vec<Vec<u8>>,
+    /// None when no group could be started.
+    pub running: Option<Running>,
+}
+
+/// Groups that were started.
+#[derive(Debug)]
+pub struct Running {
+    lifeline: Lifeline,
+    generation: Generation,
+    /// For each group of the configuration its place in the plan; none when it is not there.
+    places: Vec<Option<usize>>,
+    /// When the supervisor was started.
+    since: Instant,
+    /// How many have died soon after their start, one after the other.
+    failures: u32,
+    /// When another is to be started.
+    due: Option<Instant>,
+}
+
+/// Numbered messages.
+type Failures = Vec<(Number, String)>;
+
+/// Exclusive use of the generation in force.
+pub fn current<'a>() -> MutexGuard<'a, Option<Current>> {
+    CURRENT.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Running {
+    /// Starts the groups of a configuration; what keeps some of them from starting is beside, each with the number of its
+    /// message. None when there is none that could run.
+    ///
+    /// # Errors
+    /// What keeps all from starting.
+    pub fn launch(
+        pool: Pool<'_>,
+        main: Server<'_>,
+        settings: &ProcessSettings,
+        sockets: &[Vec<u8>],
+        phase: Phase,
+    ) -> Result<(Option<Self>, Failures), Failures> {
+        let all = |text| vec![(LAUNCH, text)];
+        let single = |failures: Vec<String>| {
+            failures.into_iter().map(|failure| (GROUP, failure)).collect::<Failures>()
+        };
+        let Blueprint { program, plan, places } =
+            Blueprint::new(main, settings, sockets, phase).map_err(all)?;
+        if plan.groups.is_empty() {
+            return Ok((None, Vec::new()));
+        }
+        let lifeline = lifeline(main).map_err(|error| all(format!("a pipe cannot be made: {error}")))?;
+        let start = Generation::start(&program, plan, lifeline, PATIENCE);
+        let (generation, failures) = start.map_err(|error| match error {
+            LaunchError::Failed(failures) => single(failures),
+            error => all(error.to_string()),
+        })?;
+        if let Some(pid) = generation.pid() {
+            watch::register(pool, pid, supervisor_changed);
+        }
+        let since = Instant::now();
+        let running = Self { lifeline, generation, places, since, failures: 0, due: None };
+        Ok((Some(running), single(failures)))
+    }
+
+    /// The board of the group of this place in the configuration.
+    pub fn board(&self, place: usize) -> Option<BorrowedFd<'_>> {
+        self.generation.board((*self.places.get(place)?)?)
+    }
+
+    /// The supervisor has died; `status` is its exit code or the signal.
+    fn lost(&mut self, main: Server<'_>, status: c_int) {
+        let pid = self.generation.pid().unwrap_or(0);
+        log::server(
+            main,
+            Level::Error,
+            format_args!(
+                "{DIED}: The supervisor (pid={pid}) of the daemon process groups has died (exit code or signal {status}); \
+                 their processes go on, and another supervisor takes over"
+            ),
+        );
+        self.generation.lose_supervisor();
+        self.failures = if self.since.elapsed() < SOUND { self.failures + 1 } else { 0 };
+        // The first is replaced at once.
+        let pause = match self.failures {
+            0 | 1 => Duration::ZERO,
+            more => PAUSE.saturating_mul(1 << (more - 2).min(16)).min(LONGEST_PAUSE),
+        };
+        self.due = Some(Instant::now() + pause);
+        self.replace_when_due(main);
+    }
+
+    /// Starts another supervisor in the place of the one that has died, if it is time.
+    pub fn replace_when_due(&mut self, main: Server<'_>) {
+        if self.due.is_none_or(|due| Instant::now() < due) {
+            return;
+        }
+        self.since = Instant::now();
+        match self.generation.restart() {
+            Ok(pid) => {
+                self.due = None;
+                // SAFETY: the handle's record is alive, and the process's record lasts for ever; read by value.
+                let configuration = unsafe { (*(*main.as_raw()).process).pconf };
+                // SAFETY: the pool of the configuration in force, on the only thread that uses it.
+                watch::register(unsafe { Pool::from_raw(configuration) }, pid, supervisor_changed);
+            }
+            Err(error) => {
+                self.due = Some(Instant::now() + LONGEST_PAUSE);
+                let seconds = LONGEST_PAUSE.as_secs();
+                log::server(
+                    main,
+                    Level::Critical,
+                    format_args!(
+                        "{NOT_REPLACED}: {error}; the next attempt is in {seconds} seconds, and until then processes of \
+                         daemon groups that end are not replaced"
+                    ),
+                );
+            }
+        }
+    }
+
+    /// The generation ends, and another one begins. The answer is the number of a supervisor that goes on.
+    pub fn end(mut self) -> Option<u32> {
+        if !self.generation.pid().is_some_and(watch::is_child) {
+            // Processes without a supervisor would not hear of the end. If there can be none, they end with the server.
+            let _ = self.generation.restart();
+        }
+        self.generation.end()
+    }
+
+    /// The server ends: waits for the groups' processes, as long as their own limits say.
+    pub fn end_with_server(self) {
+        let groups = &self.generation.plan().groups;
+        let own = groups.iter().map(|group| group.limits.shutdown.unwrap_or(LONGEST_FAREWELL));
+        let longest = own.max().unwrap_or_default().min(LONGEST_FAREWELL);
+        if let Some(pid) = self.generation.end() {
+            // The supervisor ends after the last of them.
+            watch::await_end(pid, longest + Duration::from_secs(1));
+        }
+    }
+
+    /// For a child of the parent: keeps what tells that it lives, and the boards.
+    ///
+    /// # Safety
+    /// This process is a copy of the parent's, and comes here once.
+    pub unsafe fn enter_child(&mut self) {
+        self.generation.enter_child();
+        // SAFETY: the caller's word.
+        unsafe { self.lifeline.close() };
+    }
+}
+
+/// The lifeline of this server, made when it is first needed.
+fn lifeline(main: Server<'_>) -> std::io::Result<Lifeline> {
+    let kept = Kept::new(main, LIFELINE);
+    let parent = std::process::id();
+    if let Some((maker, read, write)) = kept.get().and_then(decode::<(u32, i32, i32)>)
+        && maker == parent
+    {
+        return Ok(Lifeline { read, write });
+    }
+    let lifeline = Lifeline::new()?;
+    kept.set(&encode(&(parent, lifeline.read, lifeline.write)));
+    Ok(lifeline)
+}
+
+/// Something has happened to the supervisor, or is about to.
+unsafe extern "C" fn supervisor_changed(reason: c_int, data: *mut c_void, status: c_int) {
+    let body = || {
+        if !matches!(reason, ffi::APR_OC_REASON_DEATH | ffi::APR_OC_REASON_LOST) {
+            return;
+        }
+        // SAFETY: the data that it was registered with, which httpd has a record of until this call.
+        unsafe { ffi::apr_proc_other_child_unregister(data) };
+        let mut guard = current();
+        // Httpd may be about to read its configuration anew: then that is the time to think of its processes.
+        if let Some(running) = guard.as_mut().and_then(|current| current.running.as_mut())
+            && !phase::is_stopping()
+        {
+            running.lost(directives::main_server(), status);
+        }
+    };
+    catch!((), body());
+}
