@@ -84,6 +84,7 @@ impl<'a> Attempt<'a> {
         input: &mut Vec<u8>,
     ) -> Answer {
         self.reply.is_head_request = view.head;
+        self.reply.is_filtered = view.content_filters;
         self.reply.may_ask = !body.is_inline();
         frame.clear();
         encode_request(frame, view, self.connection.sequence, body.inline());

@@ -33,6 +33,9 @@ pub struct Reply {
     pub hello: Option<Hello>,
     /// There will be no body, whatever its length is said to be.
     pub is_head_request: bool,
+    /// A filter of the server works on the body, and makes what it does depend on the blocks it gets: each goes to it as the
+    /// application gave it.
+    pub is_filtered: bool,
     /// The worker does not have all of the request's body.
     pub may_ask: bool,
     /// It has asked for it.
@@ -96,6 +99,7 @@ impl Reply {
         Self {
             hello,
             is_head_request: false,
+            is_filtered: false,
             may_ask: false,
             asked: false,
             stage: Stage::Silent,
@@ -300,6 +304,9 @@ impl Reply {
         self.data = (piece.len() < left).then(|| (left - piece.len(), flags));
         if self.data.is_none() {
             self.finish_part(flags, pieces, exchange)?;
+            if self.is_filtered && pieces.flags.has(Send::FLUSH) {
+                self.pass(pieces, exchange)?;
+            }
         }
         Ok(())
     }
