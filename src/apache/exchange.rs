@@ -70,9 +70,10 @@ impl<'r> BrigadeExchange<'r> {
         }
     }
 
-    /// The exchange of a `request` that another process answers: header fields of one name become one, as from any
-    /// program of httpd's (`Set-Cookie` and `WWW-Authenticate`, which cannot be joined, apart); and its files are not mapped,
-    /// for whoever else can cut them short meanwhile must not bring down the server.
+    /// The exchange of a `request` that another process answers: its header fields, of one name no more than one, are joined
+    /// with those that httpd has already, as from any program of httpd's (`Set-Cookie` and `WWW-Authenticate`, which cannot
+    /// be joined, apart); and its files are not mapped, for whoever else can cut them short meanwhile must not bring down
+    /// the server.
     #[inline]
     pub fn proxied(request: Request<'r>, enable_sendfile: bool) -> Self {
         Self { is_proxied: true, ..Self::new(request, enable_sendfile) }
@@ -222,7 +223,12 @@ impl<'r> BrigadeExchange<'r> {
                 }
                 // Without a buffer it is only for the filters to ask for the body (`100 Continue`).
                 First::Nothing => {
-                    match input.fill(buffer.len().max(LEAST_READ), wait && !buffer.is_empty()) {
+                    let wait = wait && !buffer.is_empty();
+                    let filled = input.fill(buffer.len().max(LEAST_READ), wait);
+                    // Some filters answer a read that does not wait with success and nothing.
+                    let filled = filled
+                        .and_then(|()| if wait || !input.is_empty() { Ok(()) } else { Err(libc::EAGAIN) });
+                    match filled {
                         Err(status) if buffer.is_empty() && is_eagain(status) => return Ok(0),
                         filled => filled?,
                     }
@@ -344,6 +350,7 @@ impl Exchange for BrigadeExchange<'_> {
             };
             let (name, value) = (copy.add(&field.name), copy.add(&field.value));
             if self.is_proxied && known == Known::Not {
+                // Copies what was there; the client has joined fields of one name before.
                 // SAFETY: the request's own table; both texts live as long as the request.
                 unsafe { ffi::apr_table_mergen(table, name, value) };
             } else {

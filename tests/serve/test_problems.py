@@ -245,6 +245,15 @@ def test_temporary_directory_that_cannot_be_written(refuse, folder):
     assert "TMPDIR=/tmp" in text
 
 
+def test_temporary_directory_with_a_long_path(refuse, folder):
+    long = folder / ("x" * 80)
+    long.mkdir()
+    long.chmod(0o1777)
+    text = refuse("hello.wsgi", environment={"TMPDIR": str(long)})
+    assert "has too long a path" in text
+    assert "TMPDIR=/tmp" in text
+
+
 def test_path_httpd_cannot_write(refuse, write):
     write("a\nb/hello.wsgi", "")
     assert "control characters" in refuse("a\nb/hello.wsgi")

@@ -10,12 +10,13 @@ use oxwsgi_core::report::Level;
 use oxwsgi_core::request::{RequestView, Variable};
 use rustix::net::SocketAddrUnix;
 
-use crate::attempt::{Again, Answer, Attempt, LOOK};
+use crate::attempt::{Again, Answer, Attempt};
 use crate::body::Body;
 use crate::buffers::Buffers;
 use crate::connection::Connection;
 use crate::exchange::ServerExchange;
 use crate::ownership;
+use crate::patience::look;
 use crate::pool::Pool;
 use crate::problem::Problem;
 use crate::root::seen_below;
@@ -63,9 +64,6 @@ impl GroupClient {
                 &seen
             }
         };
-        if let Some(limit) = self.settings.response_socket_timeout {
-            exchange.set_send_timeout(limit);
-        }
         let _visit = self.pool.visit();
         let mut buffers = Buffers::take();
         let outcome = self.serve_with(view, exchange, &mut buffers);
@@ -82,6 +80,10 @@ impl GroupClient {
         let Buffers { request, ahead, piece, input } = buffers;
         // No thread is kept waiting for a slow client: tickets are taken after this.
         let mut body = Body::new(view, exchange, ahead, piece);
+        // The limit is the client's socket's, so it would have been one for reads too.
+        if let Some(limit) = self.settings.response_socket_timeout {
+            exchange.set_send_timeout(limit);
+        }
         let view = &RequestView { queue_start: now(), ..*view };
         let mut retries = Retries::default();
         loop {
@@ -121,7 +123,7 @@ impl GroupClient {
         let unconnected =
             |error| Problem::Connect { path: path(), uid: rustix::process::geteuid().as_raw(), error };
         let address = self.address.as_ref().map_err(|error| unconnected((*error).into()))?;
-        let bound = self.settings.socket_timeout.map_or(LOOK, |limit| limit.min(LOOK));
+        let bound = look(self.settings.socket_timeout);
         let mut since = None;
         loop {
             match Socket::connect(address, bound) {

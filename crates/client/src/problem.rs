@@ -80,6 +80,12 @@ pub enum Problem {
     /// The descriptor is not what it should be.
     #[error("its process{} sent {} for a file wrapper, which is refused", by(*.0), .1)]
     File(Option<u32>, &'static str),
+    /// The descriptor of a file could not be received.
+    #[error(
+        "the file that its process{} sent cannot be taken: the server's process has as many open as it may \
+         (ulimit -n), or is not allowed to have this one", by(*.0)
+    )]
+    Descriptor(Option<u32>),
     /// The server could not write.
     #[error("the response cannot be written to the client: {0}")]
     Write(String),
@@ -121,6 +127,7 @@ impl Problem {
             Self::File(..) => 1121,
             Self::NoMore(..) => 1122,
             Self::NotTaken(_) => 1123,
+            Self::Descriptor(_) => 1124,
             Self::Owner(offence) => offence.number().0,
         })
     }
@@ -132,6 +139,7 @@ impl Problem {
             | Self::LongRequest(_)
             | Self::LongLine(_)
             | Self::Write(_)
+            | Self::Descriptor(_)
             | Self::OutsideRoot { .. } => 500,
             Self::QueueFull(_) | Self::Unreachable { .. } | Self::Connect { .. } | Self::GivenBack(_) => 503,
             Self::TooOld | Self::NoHead(..) | Self::NoMore(..) => 504,

@@ -167,6 +167,7 @@ proptest! {
     #[test]
     fn the_other_frames_of_a_reply_come_back(
         hello in any::<[u32; 3]>(),
+        base in 0..LAST_SEQUENCE,
         length in 0..=MOST_DATA,
         part in (0..=i64::MAX as u64 / 2, 0..=i64::MAX as u64 / 2),
         flags in (0u32..8).prop_map(Send),
@@ -174,7 +175,7 @@ proptest! {
         end in outcome(),
     ) {
         let mut out = Vec::new();
-        let hello = Hello { pid: hello[0], slot: hello[1], connection: hello[2] };
+        let hello = Hello { pid: hello[0], slot: hello[1], connection: hello[2], base };
         encode_hello(&mut out, hello);
         prop_assert!(matches!(only(&out), ReplyFrame::Hello(seen) if seen == hello));
 

@@ -2,7 +2,9 @@
 
 mod bodies;
 mod fake;
+mod files;
 mod frames;
+mod limits;
 mod replies;
 mod retries;
 mod roots;

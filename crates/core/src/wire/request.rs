@@ -7,8 +7,9 @@ use crate::request::{
     Authorization, BodyLength, ExtraVariable, Field, RequestView, Target, Variable, Variables,
 };
 
-/// The last number that a request can have on its connection; a connection that has reached it is closed.
-pub const LAST_SEQUENCE: u32 = 1 << 30;
+/// The last number that a request can have, on its connection or on the [mark](crate::daemon::board::Mark) of that; a
+/// connection that has reached it is closed.
+pub const LAST_SEQUENCE: u32 = (1 << 30) - 2;
 
 /// The longest request frame, in bytes: httpd's limits allow less, unless they were raised.
 pub const LONGEST_REQUEST: usize = 4 << 20;

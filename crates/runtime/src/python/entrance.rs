@@ -57,13 +57,17 @@ pub fn is_known(state: *mut ffi::PyThreadState) -> bool {
     known().contains(&state.addr())
 }
 
-/// Gives up all states of this thread, which is detached, has not started Python, and ends. Runs what the application has left
+/// Gives up the states of this thread, which is detached, has not started Python, and ends. Runs what the application has left
 /// for this moment, such as the destructors of its `threading.local` values. Python has not ended.
 pub fn leave() {
     let mut entrances = ENTRANCES.take();
     // Functions of the GILState kind, which destructors may call, need the main interpreter's state up to the end.
     entrances.sort_by_key(|entrance| entrance.origin == Origin::Gil);
-    for Entrance { state, origin, .. } in entrances {
+    // An interpreter's first state stays: up to 3.12 CPython does not find its way back from having none. It goes with the
+    // interpreter.
+    for Entrance { state, origin, .. } in
+        entrances.into_iter().filter(|entrance| entrance.origin != Origin::Python)
+    {
         known().retain(|known| *known != state.addr());
         // SAFETY: this thread's own state, and the thread is detached.
         unsafe { ffi::PyEval_RestoreThread(state) };

@@ -173,15 +173,17 @@ impl Attendant {
             place.connections.take_place()
         })?;
         let connection = place.connections.get(number)?;
-        place.process().mark(number)?.reset();
+        let base = place.process().mark(number)?.begin();
         let mut hello = Vec::with_capacity(32);
-        encode_hello(&mut hello, Hello { pid: std::process::id(), slot: place.slot, connection: number });
+        let greeting = Hello { pid: std::process::id(), slot: place.slot, connection: number, base };
+        encode_hello(&mut hello, greeting);
         if send(&socket, &hello, SendFlags::NOSIGNAL) != Ok(hello.len()) {
             place.connections.give_place_back(number);
             return None;
         }
         place.connections.note_use(number, Instant::now());
-        *connection.link() = Some(Link { socket, sequence: 0, is_promised: true, watch: LinkWatch::Unknown });
+        *connection.link() =
+            Some(Link { socket, base, sequence: 0, is_promised: true, watch: LinkWatch::Unknown });
         Some((number, connection))
     }
 
@@ -283,6 +285,7 @@ impl Attendant {
             Inline::All(body) => (body, false),
             Inline::Nothing => (&[][..], view.body != BodyLength::None),
         };
+        let number_on_mark = link.base + sequence;
         let Link { socket, watch, .. } = link;
         let is_muted = AtomicBool::new(false);
         let mute = || {
@@ -300,7 +303,7 @@ impl Attendant {
             mute: &mute,
         };
         self.output.clear();
-        let mut exchange = SocketExchange::new(around, sequence, inline, has_more, &mut self.output);
+        let mut exchange = SocketExchange::new(around, number_on_mark, inline, has_more, &mut self.output);
         let outcome = place.answer(&view, &mut exchange, now, &mut self.admitted);
         let after = exchange.finish(outcome);
         if is_muted.load(Ordering::Relaxed) {

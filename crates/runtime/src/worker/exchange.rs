@@ -85,8 +85,8 @@ impl std::fmt::Debug for SocketExchange<'_> {
 }
 
 impl<'a> SocketExchange<'a> {
-    /// For request number `sequence`, for which a ticket was taken. `inline` came with it; the rest of its body, when it
-    /// `has_more`, has to be asked for. `output` is empty memory.
+    /// For the request that has number `sequence` on its mark, for which a ticket was taken. `inline` came with it; the
+    /// rest of its body, when it `has_more`, has to be asked for. `output` is empty memory.
     pub fn new(
         around: Surroundings<'a>,
         sequence: u32,

@@ -147,7 +147,8 @@ fn an_orphan_serves_until_others_do() {
     worker.cut_control();
     std::thread::sleep(Duration::from_millis(300));
     assert_eq!(connection.get("/").text(), "done");
-    worker.board.begin_epoch(worker.board.next_epoch());
+    let next = worker.board.next_epoch();
+    worker.board.begin_epoch(next);
     assert_eq!(worker.wait().code(), Some(0));
 }
 
