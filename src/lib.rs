@@ -2,7 +2,7 @@
 //!
 //! One file is made for one server, chosen by feature: [`apache`] holds everything that names httpd. It turns a request
 //! into a view without copying, lends the byte flows of the reply, and leaves the rest to the Python runtime, which
-//! [`embed`] loads and calls.
+//! [`embed`] loads and calls, or to other processes, which [`daemon`] starts and talks to.
 
 #[cfg(all(feature = "apache", feature = "nginx"))]
 compile_error!(

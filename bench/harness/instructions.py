@@ -31,7 +31,7 @@ class Count:
 def callgrind(folder: Path) -> tuple[str, ...]:
     """Whatever the server starts is followed, forked or executed; each process has files of its own."""
     options = ("--trace-children=yes", "--instr-atstart=no", "--vgdb=no")
-    return ("valgrind", "--tool=callgrind", *options, f"--callgrind-out-file={folder}/counts.%p")
+    return ("valgrind", "--tool=callgrind", "-q", *options, f"--callgrind-out-file={folder}/counts.%p")
 
 
 class Batches:

@@ -18,8 +18,9 @@ from .workload import Workload
 
 ANSWER_SECONDS = 60
 STOP_SECONDS = 10
-#: "server reached MaxRequestWorkers setting": there are as many as wanted, all of them busy.
-ALL_BUSY = "AH00161"
+#: Of httpd alone, also with the floor: there are as many threads as wanted, all of them busy; when it stops,
+#: event closes the sockets of connections that threads are done with and are about to keep.
+HTTPD_ALONE = ("AH00161", "AH03093")
 #: The worker threads of each process, of every contender that has them.
 THREADS = 8
 #: Response headers that are the server's own.
@@ -346,7 +347,7 @@ class Server:
         with contextlib.suppress(OSError):
             lines = (self.folder / "error.log").read_text(errors="replace").splitlines()
             loud = [line for line in lines if re.search(r"\[[\w-]*:(warn|error|crit|alert|emerg)\]", line)]
-            return [line for line in loud if ALL_BUSY not in line]
+            return [line for line in loud if not any(number in line for number in HTTPD_ALONE)]
         return []
 
     def last_words(self) -> str:

@@ -68,7 +68,7 @@ fn good_body() -> Vec<u8> {
 
 fn good_reply() -> Vec<u8> {
     let mut out = Vec::new();
-    encode_hello(&mut out, Hello { pid: 1, slot: 2, connection: 3 });
+    encode_hello(&mut out, Hello { pid: 1, slot: 2, connection: 3, base: 4 });
     encode_log(&mut out, Level::Info, b"line");
     encode_read(&mut out);
     let headers = [Field::new(b"Content-Type", b"text/plain"), Field::new(b"Content-Length", b"5")];

@@ -13,7 +13,7 @@ use oxwsgi_core::report::Level;
 
 use crate::apache::brigade::{Brigade, First, Status};
 use crate::apache::record::Request;
-use crate::apache::{ffi, log};
+use crate::apache::{ffi, log, request};
 
 /// Asked of the input filters at once: what httpd reads from a socket at once.
 const LEAST_READ: usize = 8 * 1024;
@@ -70,9 +70,10 @@ impl<'r> BrigadeExchange<'r> {
         }
     }
 
-    /// The exchange of a `request` that another process answers: header fields of one name become one, as from any
-    /// program of httpd's (`Set-Cookie` and `WWW-Authenticate`, which cannot be joined, apart); and its files are not mapped,
-    /// for whoever else can cut them short meanwhile must not bring down the server.
+    /// The exchange of a `request` that another process answers: its header fields, of one name no more than one, are joined
+    /// with those that httpd has already, as from any program of httpd's (`Set-Cookie` and `WWW-Authenticate`, which cannot
+    /// be joined, apart); and its files are not mapped, for whoever else can cut them short meanwhile must not bring down
+    /// the server.
     #[inline]
     pub fn proxied(request: Request<'r>, enable_sendfile: bool) -> Self {
         Self { is_proxied: true, ..Self::new(request, enable_sendfile) }
@@ -222,7 +223,12 @@ impl<'r> BrigadeExchange<'r> {
                 }
                 // Without a buffer it is only for the filters to ask for the body (`100 Continue`).
                 First::Nothing => {
-                    match input.fill(buffer.len().max(LEAST_READ), wait && !buffer.is_empty()) {
+                    let wait = wait && !buffer.is_empty();
+                    let filled = input.fill(buffer.len().max(LEAST_READ), wait);
+                    // Some filters answer a read that does not wait with success and nothing.
+                    let filled = filled
+                        .and_then(|()| if wait || !input.is_empty() { Ok(()) } else { Err(libc::EAGAIN) });
+                    match filled {
                         Err(status) if buffer.is_empty() && is_eagain(status) => return Ok(0),
                         filled => filled?,
                     }
@@ -247,6 +253,13 @@ impl<'r> BrigadeExchange<'r> {
         } else {
             FlowError::Failed
         }
+    }
+
+    /// Whether this is a reply to HEAD of which the client has everything: mod_http2 drops the bytes of the body that come
+    /// with the head, and sends those that come later. A filter of the content may still hold the head back.
+    #[inline]
+    fn has_all_of_head(&self) -> bool {
+        self.stage >= Stage::Body && self.request.is_head() && !request::has_content_filters(self.request)
     }
 
     /// Sends what `fill` puts into the brigade.
@@ -344,6 +357,7 @@ impl Exchange for BrigadeExchange<'_> {
             };
             let (name, value) = (copy.add(&field.name), copy.add(&field.value));
             if self.is_proxied && known == Known::Not {
+                // Copies what was there; the client has joined fields of one name before.
                 // SAFETY: the request's own table; both texts live as long as the request.
                 unsafe { ffi::apr_table_mergen(table, name, value) };
             } else {
@@ -356,6 +370,7 @@ impl Exchange for BrigadeExchange<'_> {
     }
 
     fn send(&mut self, blocks: &[Bytes<'_>], flags: Send) -> Result<(), FlowError> {
+        let blocks = if self.has_all_of_head() { &[] } else { blocks };
         self.pass(flags, |output| {
             for block in blocks {
                 if !block.is_empty() {
@@ -368,6 +383,9 @@ impl Exchange for BrigadeExchange<'_> {
     }
 
     fn send_file(&mut self, descriptor: i32, offset: u64, length: u64, flags: Send) -> Result<(), FlowError> {
+        if self.has_all_of_head() {
+            return self.pass(flags, |_| Ok(()));
+        }
         let (use_sendfile, is_foreign) = (self.enable_sendfile, self.is_proxied);
         self.pass(flags, |output| {
             if is_foreign {

@@ -2,6 +2,7 @@
 
 #![allow(unsafe_code, reason = "a hook that httpd calls")]
 
+use std::borrow::Cow;
 use std::ffi::c_int;
 use std::ptr;
 
@@ -58,11 +59,11 @@ fn route<'a>(request: Request<'a>, handler: &[u8], settings: &'a DirectorySettin
 struct Refusal {
     status: c_int,
     number: Number,
-    text: &'static str,
+    text: Cow<'static, str>,
 }
 
-const fn refusal(status: c_int, number: u16, text: &'static str) -> Refusal {
-    Refusal { status, number: Number(number), text }
+fn refusal(status: c_int, number: u16, text: impl Into<Cow<'static, str>>) -> Refusal {
+    Refusal { status, number: Number(number), text: text.into() }
 }
 
 /// The checks before a script runs, in the order that decides which answer a request gets that fails several. What it
@@ -142,8 +143,12 @@ fn serve(request: Request<'_>, settings: &RequestSettings<'_>, body: BodyLength)
     request::with_view(request, settings, body, |view| {
         let process_group = view.target.process_group.as_slice();
         if !settings.allows_process_group(process_group) {
-            const TEXT: &str = "WSGIRestrictProcess does not allow the process group of this request";
-            return Err(refusal(ffi::HTTP_INTERNAL_SERVER_ERROR, 149, TEXT));
+            let name = String::from_utf8_lossy(process_group);
+            let text = match &*name {
+                "" => "WSGIRestrictProcess does not allow embedded mode (%{GLOBAL})".to_owned(),
+                name => format!("WSGIRestrictProcess does not allow the process group '{name}'"),
+            };
+            return Err(refusal(ffi::HTTP_INTERNAL_SERVER_ERROR, 149, text));
         }
         if !process_group.is_empty() {
             let client = group(request, process_group)?;
@@ -170,16 +175,18 @@ fn serve(request: Request<'_>, settings: &RequestSettings<'_>, body: BodyLength)
 /// The daemon group that a request names.
 fn group(request: Request<'_>, name: &[u8]) -> Result<&'static GroupClient, Refusal> {
     let hosts = ServerHosts::new(directives::main_server(), request.server());
-    groups::find(name, &hosts).map_err(|error| match error {
-        NoGroup::Unknown => {
-            const TEXT: &str =
-                "No WSGI daemon process of the name of this request's process group is configured";
-            refusal(ffi::HTTP_INTERNAL_SERVER_ERROR, 150, TEXT)
-        }
-        NoGroup::Foreign => {
-            const TEXT: &str = "Daemon process group of this request belongs to another virtual host and cannot be \
-                                accessed by this WSGI application";
-            refusal(ffi::HTTP_INTERNAL_SERVER_ERROR, 152, TEXT)
-        }
+    groups::find(name, &hosts).map_err(|error| {
+        let name = String::from_utf8_lossy(name);
+        let (number, text) = match error {
+            NoGroup::Unknown => (150, format!("No WSGI daemon process called '{name}' has been configured")),
+            NoGroup::Foreign => (
+                152,
+                format!(
+                    "Daemon process called '{name}' cannot be accessed by this WSGI application, for it belongs to a \
+                     virtual host of another ServerName"
+                ),
+            ),
+        };
+        refusal(ffi::HTTP_INTERNAL_SERVER_ERROR, number, text)
     })
 }

@@ -26,12 +26,19 @@ enum Instead {
     Error(u16),
 }
 
+/// How much is read of a reply that is not sent, in bytes, and for how long: after that the application is told that its
+/// client has gone.
+const MOST_UNSENT: u64 = 1 << 20;
+const LONGEST_UNSENT: Duration = Duration::from_secs(5);
+
 /// The exchange of one request.
 #[derive(Debug)]
 pub struct ProxiedExchange<'r> {
     inner: BrigadeExchange<'r>,
     error_override: bool,
     instead: Option<Instead>,
+    /// Bytes of a reply that is not sent, and since when there is one.
+    unsent: (u64, Option<Instant>),
     /// When the client was last seen to send some of the body, once that has been waited for.
     body_since: Option<Instant>,
     /// The timeout of the client's socket, where it is to be set back, in microseconds.
@@ -46,6 +53,7 @@ impl<'r> ProxiedExchange<'r> {
             inner: BrigadeExchange::proxied(request, enable_sendfile),
             error_override,
             instead: None,
+            unsent: (0, None),
             body_since: None,
             timeout_before: None,
         }
@@ -130,6 +138,7 @@ impl Exchange for ProxiedExchange<'_> {
     fn send_head(&mut self, head: &Head<'_>) -> Result<(), FlowError> {
         self.instead = self.instead_of(head);
         if self.instead.is_some() {
+            self.unsent = (0, Some(Instant::now()));
             self.keep_headers(head);
             return Ok(());
         }
@@ -137,7 +146,11 @@ impl Exchange for ProxiedExchange<'_> {
     }
 
     fn send(&mut self, blocks: &[Bytes<'_>], flags: Send) -> Result<(), FlowError> {
-        if self.instead.is_some() { Ok(()) } else { self.inner.send(blocks, flags) }
+        if self.instead.is_some() {
+            self.unsent.0 += blocks.iter().map(|block| block.len() as u64).sum::<u64>();
+            return Ok(());
+        }
+        self.inner.send(blocks, flags)
     }
 
     fn send_file(&mut self, descriptor: i32, offset: u64, length: u64, flags: Send) -> Result<(), FlowError> {
@@ -178,6 +191,11 @@ impl ServerExchange for ProxiedExchange<'_> {
         let status = unsafe { ffi::apr_os_sock_get(&raw mut descriptor, socket) };
         // SAFETY: the connection, which outlives its request, has it open.
         (status == ffi::APR_SUCCESS && descriptor >= 0).then(|| unsafe { BorrowedFd::borrow_raw(descriptor) })
+    }
+
+    fn wants_more(&self) -> bool {
+        let (bytes, since) = self.unsent;
+        since.is_none_or(|since| bytes <= MOST_UNSENT && since.elapsed() < LONGEST_UNSENT)
     }
 
     fn wants(&self, level: Level) -> bool {

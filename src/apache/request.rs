@@ -67,6 +67,7 @@ pub fn with_view<R>(
         // httpd has looked at the file asked for, not at a handler's script.
         script_mtime: if is_handler { -1 } else { request.file_mtime() },
         script_reloading: settings.script_reloading,
+        ignore_activity: settings.ignore_activity,
     };
 
     let (extra, mut https) = extra(request, pool);
@@ -244,7 +245,7 @@ fn maps_head(request: Request<'_>, settings: &RequestSettings<'_>) -> bool {
 }
 
 /// Whether a filter works on the reply's content (mod_deflate, mod_include): such filters come first.
-fn has_content_filters(request: Request<'_>) -> bool {
+pub fn has_content_filters(request: Request<'_>) -> bool {
     // SAFETY: the handle's record is alive, and so are its filters and their records, none of which is null.
     let first = unsafe { (*(*(*request.as_raw()).output_filters).frec).ftype };
     first < ffi::AP_FTYPE_PROTOCOL

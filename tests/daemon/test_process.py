@@ -237,6 +237,13 @@ def kinds(descriptors: dict[str, str]) -> dict[str, str]:
     return {number: re.sub(r":?\[.*\]$", "", target) for number, target in descriptors.items()}
 
 
+def is_listening(target: str) -> bool:
+    """Whether a socket, named as /proc does, listens (see proc_net_unix(5))."""
+    inode = target.removeprefix("socket:[").removesuffix("]")
+    rows = [line.split() for line in Path("/proc/net/unix").read_text().splitlines()[1:]]
+    return any(row[6] == inode and int(row[3], 16) & 0x10000 for row in rows)
+
+
 @pytest.mark.differs("a process has no descriptor of the server")
 def test_descriptors(site):
     """0 to 2, its listener, connections and board, what its threads wait with; nothing of the server's."""
@@ -250,7 +257,11 @@ def test_descriptors(site):
     assert [target for target in found.values() if not allowed.fullmatch(target)] == []
     parent = Process.at(site.server.process.pid)
     ours, servers = (set(who.descriptors().values()) for who in (process, parent))
-    assert {target for target in ours & servers if target.startswith(("socket:", "pipe:"))} == set()
+    shared = {target for target in ours & servers if target.startswith(("socket:", "pipe:"))}
+    # Those by which it learns of the server's end, and where its requests come from.
+    for number, target in process.descriptors().items():
+        if target in shared:
+            assert process.can_only_read(number) if target.startswith("pipe:") else is_listening(target)
 
 
 def test_descriptors_do_not_grow(site):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from harness.marks import REQUEST_LOST
+from harness.marks import PROCESS_ABORTED, REQUEST_LOST
 from harness.processes import Process
 from harness.wait import wait_until
 
@@ -163,9 +163,9 @@ def test_requests_under_way_finish(site):
 
 
 @REQUEST_LOST
-@pytest.mark.provokes("WSGI1205", on="apache")
-def test_requests_under_way_have_the_shutdown_timeout(site):
-    site = site("threads=2 shutdown-timeout=1 graceful-timeout=60")
+@PROCESS_ABORTED
+def test_requests_under_way_have_no_more_than_their_time(site):
+    site = site("threads=2 shutdown-timeout=1 graceful-timeout=1")
     with site.waiting("never", "/uninterruptible") as stuck:
         site.touch()
         assert site.pid() != site.wait_for_entry("never")

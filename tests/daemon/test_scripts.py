@@ -7,6 +7,7 @@ import signal
 import pytest
 
 from harness import log_lines
+from harness.marks import PROCESS_DIED
 from harness.processes import Process
 from harness.wait import wait_until
 
@@ -164,6 +165,7 @@ class TestService:
         assert len(set(pids)) == len(pids)
         assert service.server.error_log.wait_for("'service'")
 
+    @PROCESS_DIED
     def test_it_is_run_again_when_it_is_killed(self, start, servers):
         service = Service(start, servers)
         (pid,) = service.wait_for("began")

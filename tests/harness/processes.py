@@ -54,8 +54,10 @@ class Process:
     @property
     def is_supervisor(self) -> bool:
         """Whether it is `oxwsgi supervise`."""
-        words = " ".join(self.command).split()
-        return len(words) > 1 and Path(words[0]).name == "oxwsgi" and words[1] == "supervise"
+        with contextlib.suppress(ProcessLookupError):
+            words = " ".join(self.command).split()
+            return len(words) > 1 and Path(words[0]).name == "oxwsgi" and words[1] == "supervise"
+        return False
 
     @property
     def user(self) -> int:
@@ -89,6 +91,11 @@ class Process:
                 targets[int(entry.name)] = str(entry.readlink())
         return targets
 
+    def can_only_read(self, descriptor: int) -> bool:
+        """Whether nothing can be written to a descriptor of it."""
+        lines = dict(line.split(":\t") for line in self._read(f"fdinfo/{descriptor}").decode().splitlines())
+        return int(lines["flags"], 8) & os.O_ACCMODE == os.O_RDONLY
+
     def memory(self) -> Iterator[bytes]:
         """Its writable mappings, one after the other, as far as they can be read."""
         with (_PROC / str(self.pid) / "mem").open("rb", buffering=0) as memory:
@@ -107,7 +114,10 @@ class Process:
                 os.kill(self.pid, number)
 
     def _read(self, name: str) -> bytes:
-        return (_PROC / str(self.pid) / name).read_bytes()
+        try:
+            return (_PROC / str(self.pid) / name).read_bytes()
+        except FileNotFoundError:
+            raise ProcessLookupError(self.pid) from None
 
     def _stat(self) -> list[str]:
         fields = _stat(self.pid)

@@ -135,11 +135,14 @@ def test_uncallable(refuse, write):
         assert "def application(environ, start_response)" in text
 
 
-def test_crash_while_importing(refuse, write):
+@pytest.mark.parametrize(
+    ("placement", "signal"), [("daemon", "SIGABRT"), ("embedded", "Abort")], indirect=["placement"]
+)
+def test_crash_while_importing(refuse, write, signal):
     write("web.py", "import os\nos.abort()\n")
     text = refuse("web:app")
     assert "web:app crashes the process that imports it" in text
-    assert "Abort" in text
+    assert signal in text
 
 
 def test_missing_apache_module(refuse, command, folder):
@@ -156,9 +159,10 @@ def test_missing_apache_module(refuse, command, folder):
     assert "absent.so cannot be used" in text
 
 
-def test_module_that_is_none(refuse, folder):
+def test_module_that_is_none(refuse, command, folder):
     wrong = folder / "wrong.so"
     wrong.write_text("not a shared object")
+    shutil.copy(command, folder / "oxwsgi")
     text = refuse("hello.wsgi", module=wrong)
     assert "httpd did not start" in text
     assert "wrong.so" in text
@@ -238,6 +242,15 @@ def test_wrong_usage(refuse, arguments, words):
 def test_temporary_directory_that_cannot_be_written(refuse, folder):
     text = refuse("hello.wsgi", environment={"TMPDIR": str(folder / "absent")})
     assert "No private directory can be made" in text
+    assert "TMPDIR=/tmp" in text
+
+
+def test_temporary_directory_with_a_long_path(refuse, folder):
+    long = folder / ("x" * 80)
+    long.mkdir()
+    long.chmod(0o1777)
+    text = refuse("hello.wsgi", environment={"TMPDIR": str(long)})
+    assert "has too long a path" in text
     assert "TMPDIR=/tmp" in text
 
 

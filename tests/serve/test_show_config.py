@@ -22,7 +22,15 @@ def shown(launch, *arguments, **options):
     return run.output
 
 
-def test_httpd_accepts_it(launch, httpd, write, folder, identity):
+@pytest.mark.parametrize(
+    ("placement", "lines"),
+    [
+        ("daemon", [" threads=3 ", "python-home=", "home=", "WSGIRestrictEmbedded On"]),
+        ("embedded", ["ThreadsPerChild 3", "WSGIPythonHome "]),
+    ],
+    indirect=["placement"],
+)
+def test_httpd_accepts_it(launch, httpd, write, folder, identity, lines):
     write("web/x.txt", "x")
     text = shown(launch, "hello.wsgi", "--static", "/static=web", "--mount", "/shop", "--threads", "3")
     file = folder / "shown.conf"
@@ -30,7 +38,7 @@ def test_httpd_accepts_it(launch, httpd, write, folder, identity):
     result = subprocess.run([httpd, "-t", "-f", file], capture_output=True, text=True, **identity)
     assert "Syntax OK" in result.stderr, result.stderr
     assert "AH" not in result.stderr, result.stderr
-    for line in ('WSGIScriptAlias "/shop" ', 'Alias "/static" ', "ThreadsPerChild 3", "WSGIPythonHome "):
+    for line in (*lines, 'WSGIScriptAlias "/shop" ', 'Alias "/static" '):
         assert line in text
 
 

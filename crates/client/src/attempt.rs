@@ -12,14 +12,14 @@ use crate::body::{Body, Pause};
 use crate::connection::Connection;
 use crate::ending::Ending;
 use crate::exchange::ServerExchange;
+use crate::patience::{LOOK, Patience, look};
 use crate::problem::Problem;
 use crate::reply::{Fault, Reply, Stage, Step};
 use crate::settings::ClientSettings;
-use crate::socket::{Awaited, Wait, wait};
+use crate::socket::{Awaited, Wait, is_broken, wait};
 
-/// The longest that nobody looks whether the process is still there: children that it has left behind may hold the
-/// connection open.
-pub const LOOK: Duration = Duration::from_secs(1);
+/// A process says that it will close a connection before it does so, and before it sends its last word.
+const GRACE: Duration = Duration::from_millis(50);
 
 /// Between two looks for more of a body that nothing announces, at first and at most.
 const FIRST_PAUSE: Duration = Duration::from_millis(1);
@@ -57,8 +57,7 @@ pub struct Attempt<'a> {
     /// The ticket taken for it is the worker's to give back once it has seen the request.
     has_ticket: bool,
     reply: Reply,
-    /// How long nothing has come that brings the reply forward.
-    quiet: Duration,
+    patience: Patience,
 }
 
 impl<'a> Attempt<'a> {
@@ -71,7 +70,8 @@ impl<'a> Attempt<'a> {
     ) -> Self {
         connection.sequence += 1;
         let reply = Reply::new(connection.hello, settings.header_buffer_size);
-        Self { settings, board, connection, has_ticket, reply, quiet: Duration::ZERO }
+        let patience = Patience::new(settings.socket_timeout);
+        Self { settings, board, connection, has_ticket, reply, patience }
     }
 
     /// Sends the request and moves its reply on, to the end of it.
@@ -84,6 +84,7 @@ impl<'a> Attempt<'a> {
         input: &mut Vec<u8>,
     ) -> Answer {
         self.reply.is_head_request = view.head;
+        self.reply.is_filtered = view.content_filters;
         self.reply.may_ask = !body.is_inline();
         frame.clear();
         encode_request(frame, view, self.connection.sequence, body.inline());
@@ -103,17 +104,17 @@ impl<'a> Attempt<'a> {
             match self.connection.socket.send(&frame[sent..]) {
                 Ok(count) => {
                     sent += count;
-                    self.quiet = Duration::ZERO;
+                    self.patience.renew();
                 }
                 Err(error) if error.kind() == ErrorKind::WouldBlock => {
                     let awaited =
                         Awaited { worker: &self.connection.socket, reply: false, room: true, body: None };
                     let _ = wait(awaited, self.look());
-                    self.quiet += self.look();
-                    if self.has_timed_out() {
+                    if self.patience.is_over() {
                         return Err(self.timed_out());
                     }
                     if self.has_ended() {
+                        self.return_ticket();
                         return Err(Answer::Again(Again::NotTaken));
                     }
                 }
@@ -148,8 +149,10 @@ impl<'a> Attempt<'a> {
             } else if self.reply.asked && body.is_pending() {
                 match self.move_body(exchange, body, &mut flow) {
                     Ok(Some(now)) => wait = now,
-                    Ok(None) if self.has_timed_out() => return self.timed_out(),
                     Ok(None) => {
+                        if let Some(answer) = self.give_up(exchange) {
+                            return answer;
+                        }
                         has_ended = self.has_ended();
                         continue;
                     }
@@ -162,11 +165,8 @@ impl<'a> Attempt<'a> {
                     if has_ended {
                         return self.broken();
                     }
-                    if wait == Wait::Bounded {
-                        self.quiet += self.look();
-                        if self.has_timed_out() {
-                            return self.timed_out();
-                        }
+                    if let Some(answer) = self.give_up(exchange) {
+                        return answer;
                     }
                     has_ended = self.has_ended();
                     continue;
@@ -178,17 +178,22 @@ impl<'a> Attempt<'a> {
                 return self.broken();
             }
             filled += received.count;
-            let before = self.reply.progress();
+            let before = self.reply.progress;
             let step = self
                 .reply
-                .add_descriptor(received.descriptor, received.excess)
+                .add_descriptor(received.enclosed)
                 .and_then(|()| self.reply.take(&input[..filled], exchange));
             self.connection.hello = self.reply.hello;
-            if self.reply.progress() != before {
-                self.quiet = Duration::ZERO;
-            }
             match step {
                 Ok(Step::More { taken, needed }) => {
+                    if self.reply.progress != before {
+                        self.patience.renew();
+                    } else if self.patience.is_over() {
+                        return self.timed_out();
+                    }
+                    if !exchange.wants_more() {
+                        return Answer::Over(Outcome::Sent, None);
+                    }
                     input.copy_within(taken..filled, 0);
                     filled -= taken;
                     if needed > input.len() {
@@ -215,36 +220,46 @@ impl<'a> Attempt<'a> {
         body: &mut Body<'_>,
         flow: &mut Flow,
     ) -> io::Result<Option<Wait>> {
-        let before = body.flowed();
+        let (flowed, gone) = (body.flowed(), body.gone());
         let pause = body.pump(&self.connection.socket, exchange);
-        if body.flowed() != before {
+        if body.flowed() != flowed {
             *flow = Flow { pause: FIRST_PAUSE, false_alarms: 0 };
         }
+        if body.gone() != gone {
+            self.patience.renew();
+        }
         let socket = &self.connection.socket;
-        let (ready, limit) = match pause {
+        let ready = match pause {
             Pause::Done => return Ok(Some(Wait::Bounded)),
             Pause::Room => {
-                let limit = self.look();
-                (wait(Awaited { worker: socket, reply: true, room: true, body: None }, limit)?, limit)
+                wait(Awaited { worker: socket, reply: true, room: true, body: None }, self.look())?
             }
             Pause::More => {
-                // It is the client who takes its time.
-                self.quiet = Duration::ZERO;
                 let descriptor = exchange.body_descriptor().filter(|_| flow.false_alarms < MOST_FALSE_ALARMS);
                 let limit = if descriptor.is_some() { LOOK } else { flow.next_pause() };
                 let ready =
                     wait(Awaited { worker: socket, reply: true, room: false, body: descriptor }, limit)?;
                 flow.false_alarms += u32::from(ready.body);
-                (ready, Duration::ZERO)
+                // It was the client who took its time.
+                self.patience.renew();
+                ready
             }
         };
-        if ready.reply {
-            return Ok(Some(Wait::Never));
+        Ok(ready.reply.then_some(Wait::Never))
+    }
+
+    /// After a turn that has brought nothing: what to answer without any more of the reply, if there is a reason to.
+    fn give_up<E: ServerExchange>(&self, exchange: &E) -> Option<Answer> {
+        if self.patience.is_over() {
+            return Some(self.timed_out());
         }
-        if !ready.room {
-            self.quiet += limit;
+        if !exchange.wants_more() {
+            return Some(Answer::Over(Outcome::Sent, None));
         }
-        Ok(None)
+        // Whoever has all of the reply may go; lines of the log may follow.
+        let has_gone =
+            self.reply.stage != Stage::Complete && exchange.body_descriptor().is_some_and(is_broken);
+        has_gone.then_some(Answer::Over(Outcome::ClientGone, None))
     }
 
     /// The reply is over; whether the connection can be used again shows here.
@@ -294,18 +309,21 @@ impl<'a> Attempt<'a> {
         Answer::Failed(problem, outcome)
     }
 
-    /// How long to wait before the next look at the clock and at the process.
     fn look(&self) -> Duration {
-        self.settings.socket_timeout.map_or(LOOK, |limit| limit.min(LOOK))
+        look(self.settings.socket_timeout)
     }
 
-    fn has_timed_out(&self) -> bool {
-        self.settings.socket_timeout.is_some_and(|limit| self.quiet >= limit)
-    }
-
-    /// Whether the process is seen to have ended.
+    /// Whether the process is seen to have ended, or to have closed the connection. What it sent before is there then.
     fn has_ended(&self) -> bool {
-        self.board.zip(self.connection.hello).is_some_and(|(board, hello)| Ending::has_come(board, hello))
+        let has_ended = self.board.is_some_and(|board| self.connection.has_ended(board));
+        if has_ended {
+            let _ = wait(self.await_reply(), GRACE);
+        }
+        has_ended
+    }
+
+    fn await_reply(&self) -> Awaited<'_> {
+        Awaited { worker: &self.connection.socket, reply: true, room: false, body: None }
     }
 
     /// Gives back the ticket of a request that the worker has got nothing of.

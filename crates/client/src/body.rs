@@ -26,6 +26,8 @@ pub struct Body<'b> {
     state: State,
     /// Bytes read since the request was sent.
     flowed: u64,
+    /// Bytes that have gone to the worker since then.
+    gone: u64,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -70,7 +72,7 @@ impl<'b> Body<'b> {
             }
             _ => State::Flowing,
         };
-        Self { ahead, taken: 0, piece, sent: 0, state, flowed: 0 }
+        Self { ahead, taken: 0, piece, sent: 0, state, flowed: 0, gone: 0 }
     }
 
     /// What goes with the request.
@@ -97,6 +99,11 @@ impl<'b> Body<'b> {
         self.flowed
     }
 
+    /// Bytes that have gone to the worker, beside those that went with the request.
+    pub const fn gone(&self) -> u64 {
+        self.gone
+    }
+
     /// Whether nothing of it is half-way.
     pub fn is_settled(&self, asked: bool) -> bool {
         match self.state {
@@ -112,7 +119,10 @@ impl<'b> Body<'b> {
         loop {
             while self.sent < self.piece.len() {
                 match socket.send(&self.piece[self.sent..]) {
-                    Ok(count) => self.sent += count,
+                    Ok(count) => {
+                        self.sent += count;
+                        self.gone += count as u64;
+                    }
                     Err(error) if error.kind() == ErrorKind::WouldBlock => return Pause::Room,
                     Err(_) => {
                         // What the worker has to say about it is still to be read.

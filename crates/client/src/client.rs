@@ -10,14 +10,16 @@ use oxwsgi_core::report::Level;
 use oxwsgi_core::request::{RequestView, Variable};
 use rustix::net::SocketAddrUnix;
 
-use crate::attempt::{Again, Answer, Attempt, LOOK};
+use crate::attempt::{Again, Answer, Attempt};
 use crate::body::Body;
 use crate::buffers::Buffers;
 use crate::connection::Connection;
 use crate::exchange::ServerExchange;
 use crate::ownership;
+use crate::patience::look;
 use crate::pool::Pool;
 use crate::problem::Problem;
+use crate::root::seen_below;
 use crate::settings::ClientSettings;
 use crate::socket::{ConnectError, Socket};
 
@@ -44,14 +46,27 @@ impl GroupClient {
     /// Serves a request on the calling thread, start to finish. What it answers is never [`Outcome::Retry`]; a failure
     /// has been logged on the request.
     pub fn serve<E: ServerExchange>(&self, view: &RequestView<'_>, exchange: &mut E) -> Outcome {
+        if self.board.as_ref().is_some_and(|board| board.threads() == 0) {
+            return self.refuse(&Problem::NoThreads, view, exchange);
+        }
         if let Some(owner) = self.settings.script_owner
             && let Err(offence) = ownership::check(owner, &view.target.script)
         {
             return self.refuse(&Problem::Owner(offence), view, exchange);
         }
-        if let Some(limit) = self.settings.response_socket_timeout {
-            exchange.set_send_timeout(limit);
-        }
+        let seen;
+        let view = match &self.settings.root {
+            None => view,
+            Some(root) => {
+                let Some(below) = seen_below(root, view) else {
+                    let text = |path: &[u8]| String::from_utf8_lossy(path).into_owned();
+                    let (script, root) = (text(&view.target.script), text(root));
+                    return self.refuse(&Problem::OutsideRoot { script, root }, view, exchange);
+                };
+                seen = below;
+                &seen
+            }
+        };
         let _visit = self.pool.visit();
         let mut buffers = Buffers::take();
         let outcome = self.serve_with(view, exchange, &mut buffers);
@@ -68,6 +83,10 @@ impl GroupClient {
         let Buffers { request, ahead, piece, input } = buffers;
         // No thread is kept waiting for a slow client: tickets are taken after this.
         let mut body = Body::new(view, exchange, ahead, piece);
+        // The limit is the client's socket's, so it would have been one for reads too.
+        if let Some(limit) = self.settings.response_socket_timeout {
+            exchange.set_send_timeout(limit);
+        }
         let view = &RequestView { queue_start: now(), ..*view };
         let mut retries = Retries::default();
         loop {
@@ -107,7 +126,7 @@ impl GroupClient {
         let unconnected =
             |error| Problem::Connect { path: path(), uid: rustix::process::geteuid().as_raw(), error };
         let address = self.address.as_ref().map_err(|error| unconnected((*error).into()))?;
-        let bound = self.settings.socket_timeout.map_or(LOOK, |limit| limit.min(LOOK));
+        let bound = look(self.settings.socket_timeout);
         let mut since = None;
         loop {
             match Socket::connect(address, bound) {

@@ -1,8 +1,9 @@
 //! A connection to a worker, and whether it can take another request.
 
-use oxwsgi_core::daemon::board::{Board, Process, State};
+use oxwsgi_core::daemon::board::{Board, Mark, Process, State};
 use oxwsgi_core::wire::{Hello, LAST_SEQUENCE};
 
+use crate::ending::Ending;
 use crate::socket::Socket;
 
 /// A connection that has been made; whose it is says the first thing that comes on it.
@@ -45,15 +46,20 @@ impl Connection {
         board.process(hello.slot).filter(|process| process.pid() == hello.pid)
     }
 
+    /// The number that its mark has for the last request, once it is known whose mark that is.
+    fn number(&self) -> Option<u32> {
+        self.hello.map(|hello| hello.base + self.sequence)
+    }
+
     /// Whether it can take a request after the last one.
     #[inline]
     pub fn readiness<'a>(&self, board: &'a Board) -> Readiness<'a> {
-        let Some((hello, process)) = self.hello.zip(self.process(board)) else { return Readiness::Gone };
-        match process.mark(hello.connection) {
-            Some(mark) if process.state() == State::Ready && self.sequence < LAST_SEQUENCE => {
-                if mark.is_waiting_after(self.sequence) {
+        let Some((number, process)) = self.number().zip(self.process(board)) else { return Readiness::Gone };
+        match self.mark(&process) {
+            Some(mark) if process.state() == State::Ready && number < LAST_SEQUENCE => {
+                if mark.is_waiting_after(number) {
                     Readiness::Waiting(process)
-                } else if mark.is_closed() {
+                } else if mark.is_over(number) {
                     Readiness::Gone
                 } else {
                     Readiness::NotYet
@@ -63,20 +69,32 @@ impl Connection {
         }
     }
 
+    fn mark<'a>(&self, process: &Process<'a>) -> Option<Mark<'a>> {
+        process.mark(self.hello?.connection)
+    }
+
+    /// Whether the worker is seen to have ended, or to have closed the connection, though somebody may hold its end of it
+    /// open: a child that the application has left behind.
+    pub fn has_ended(&self, board: &Board) -> bool {
+        let Some((hello, number)) = self.hello.zip(self.number()) else { return false };
+        let is_over = |process: Process<'_>| self.mark(&process).is_some_and(|mark| mark.is_over(number));
+        Ending::has_come(board, hello) || board.process(hello.slot).is_some_and(is_over)
+    }
+
     /// Whether the application was called for the last request, now that the connection is broken.
     pub fn was_accepted(&self, board: Option<&Board>) -> bool {
         // A worker says who it is before it reads anything.
-        let Some(hello) = self.hello else { return false };
+        let Some((hello, number)) = self.hello.zip(self.number()) else { return false };
         let process = board.and_then(|board| board.process(hello.slot));
-        process.is_none_or(|process| process.was_accepted(hello.pid, hello.connection, self.sequence))
+        process.is_none_or(|process| process.was_accepted(hello.pid, hello.connection, number))
     }
 
     /// After the worker has closed the connection without having looked at the last request: gives back the ticket that
     /// was taken for it. No thread will.
     pub fn return_ticket(&self, board: &Board) {
-        if let Some((process, hello)) = self.process(board).zip(self.hello)
+        if let Some((process, number)) = self.process(board).zip(self.number())
             && process.state() != State::Dead
-            && process.mark(hello.connection).is_some_and(|mark| mark.is_closed())
+            && self.mark(&process).is_some_and(|mark| mark.is_closed_before(number))
         {
             process.give_ticket();
         }

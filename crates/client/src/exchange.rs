@@ -13,12 +13,16 @@ pub trait ServerExchange: Exchange {
     /// time enough.
     fn try_read(&mut self, buffer: &mut [u8]) -> Result<Option<usize>, FlowError>;
 
-    /// What becomes readable when [`try_read`](Self::try_read) may have more; `None` where there is no such thing
-    /// (HTTP/2), and it is tried again and again.
+    /// The client's connection, which becomes readable when [`try_read`](Self::try_read) may have more, and shows when it
+    /// has broken; `None` where the request does not have one for itself (HTTP/2), and reading is tried again and again.
     fn body_descriptor(&self) -> Option<BorrowedFd<'_>>;
 
     /// Whether lines of this level are written to the log of this request.
     fn wants(&self, level: Level) -> bool;
+
+    /// Whether the rest of the reply is of use. When it is not, the worker's connection is given up, and the reply counts
+    /// as sent. Asked whenever some of it has come, and about once a second.
+    fn wants_more(&self) -> bool;
 
     /// The answer will be 503 and is to say when to come again.
     fn set_retry_after(&mut self, delay: Duration);

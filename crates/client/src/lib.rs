@@ -2,9 +2,10 @@
 //! and drives the same exchange. Blocking, on the request's own thread; knows no particular server and no Python.
 //!
 //! Modules, each importing only those before it: [`settings`] of a group; [`exchange`] what is needed of a server;
-//! [`ownership`] whose scripts a group runs; [`socket`] and [`buffers`]; [`connection`] and [`pool`] which connection to
-//! use; [`ending`] and [`problem`] what went wrong; [`body`] and [`reply`] the two directions; [`attempt`] one request
-//! on one connection; [`client`] the request until it is answered.
+//! [`ownership`] whose scripts a group runs, and what its [`root`] makes of paths; [`socket`] and [`buffers`];
+//! [`ending`] of a process; [`connection`] and [`pool`] which connection to use; [`problem`] what went wrong; [`fields`]
+//! and [`pieces`] of a reply; [`body`] and [`reply`] the two directions; [`patience`] with a worker; [`attempt`] one
+//! request on one connection; [`client`] the request until it is answered.
 
 #![forbid(unsafe_code)]
 
@@ -15,10 +16,14 @@ mod client;
 mod connection;
 mod ending;
 mod exchange;
+mod fields;
 mod ownership;
+mod patience;
+mod pieces;
 mod pool;
 mod problem;
 mod reply;
+mod root;
 mod settings;
 mod socket;
 #[cfg(test)]

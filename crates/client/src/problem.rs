@@ -16,6 +16,9 @@ pub enum Problem {
     /// The server's process has no descriptor, or no memory, left.
     #[error("no socket can be had for a connection to it: {0}")]
     Socket(io::Error),
+    /// Its processes run scripts alone.
+    #[error("it has threads=0, so that its processes run import scripts and serve no requests")]
+    NoThreads,
     /// As many requests wait for a thread as may.
     #[error(
         "all its threads are busy and its queue is full (listen-backlog={0}); the client is told to come again later"
@@ -80,9 +83,23 @@ pub enum Problem {
     /// The descriptor is not what it should be.
     #[error("its process{} sent {} for a file wrapper, which is refused", by(*.0), .1)]
     File(Option<u32>, &'static str),
+    /// The descriptor of a file could not be received.
+    #[error(
+        "the file that its process{} sent cannot be taken: the server's process has as many open as it may \
+         (ulimit -n), or is not allowed to have this one", by(*.0)
+    )]
+    Descriptor(Option<u32>),
     /// The server could not write.
     #[error("the response cannot be written to the client: {0}")]
     Write(String),
+    /// The group cannot see the script.
+    #[error("the script {script} is outside of its root {root} (chroot)")]
+    OutsideRoot {
+        /// The script.
+        script: String,
+        /// The root.
+        root: String,
+    },
     /// A script or its folder is someone else's.
     #[error(transparent)]
     Owner(crate::ownership::Offence),
@@ -103,6 +120,7 @@ impl Problem {
             Self::Write(_) => 120,
             Self::LongRequest(_) => 121,
             Self::GivenBack(_) => 124,
+            Self::OutsideRoot { .. } => 81,
             Self::TooOld => 84,
             Self::LongLine(_) => 144,
             Self::NoHead(..) => 145,
@@ -112,6 +130,8 @@ impl Problem {
             Self::File(..) => 1121,
             Self::NoMore(..) => 1122,
             Self::NotTaken(_) => 1123,
+            Self::Descriptor(_) => 1124,
+            Self::NoThreads => 1125,
             Self::Owner(offence) => offence.number().0,
         })
     }
@@ -119,7 +139,13 @@ impl Problem {
     /// What the client gets when nothing of the reply is on its way.
     pub const fn status(&self) -> u16 {
         match self {
-            Self::Socket(_) | Self::LongRequest(_) | Self::LongLine(_) | Self::Write(_) => 500,
+            Self::Socket(_)
+            | Self::LongRequest(_)
+            | Self::LongLine(_)
+            | Self::Write(_)
+            | Self::Descriptor(_)
+            | Self::NoThreads
+            | Self::OutsideRoot { .. } => 500,
             Self::QueueFull(_) | Self::Unreachable { .. } | Self::Connect { .. } | Self::GivenBack(_) => 503,
             Self::TooOld | Self::NoHead(..) | Self::NoMore(..) => 504,
             Self::GoneBeforeHead(_)

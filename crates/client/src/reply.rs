@@ -3,14 +3,17 @@
 
 use std::os::fd::{AsRawFd, OwnedFd};
 
-use oxwsgi_core::borrowed::Bytes;
+use oxwsgi_core::borrowed::Slice;
 use oxwsgi_core::exchange::{FlowError, Head, Outcome, RetryReason, Send};
 use oxwsgi_core::os::file::regular_size;
 use oxwsgi_core::report::Level;
 use oxwsgi_core::wire::{Hello, ReplyFrame};
 
 use crate::exchange::ServerExchange;
+use crate::fields::JoinedFields;
+use crate::pieces::Pieces;
 use crate::problem::Problem;
+use crate::socket::Enclosed;
 
 /// How far a reply has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -30,12 +33,17 @@ pub struct Reply {
     pub hello: Option<Hello>,
     /// There will be no body, whatever its length is said to be.
     pub is_head_request: bool,
+    /// A filter of the server works on the body, and makes what it does depend on the blocks it gets: each goes to it as the
+    /// application gave it.
+    pub is_filtered: bool,
     /// The worker does not have all of the request's body.
     pub may_ask: bool,
     /// It has asked for it.
     pub asked: bool,
     /// How far it has come.
     pub stage: Stage,
+    /// Rises with whatever brings the reply forward, and with lines for the log.
+    pub progress: u64,
     /// The body's length, when its head says so and it must be kept to.
     declared: Option<u64>,
     /// Bytes of the body so far.
@@ -46,6 +54,8 @@ pub struct Reply {
     is_under_way: bool,
     /// A descriptor whose frame has not come yet.
     descriptor: Option<OwnedFd>,
+    /// A `FILE` has come. The server keeps its descriptor until the reply has gone out, so there is to be no other.
+    has_file: bool,
     /// The longest line of the head.
     longest_line: usize,
 }
@@ -89,14 +99,17 @@ impl Reply {
         Self {
             hello,
             is_head_request: false,
+            is_filtered: false,
             may_ask: false,
             asked: false,
             stage: Stage::Silent,
+            progress: 0,
             declared: None,
             counted: 0,
             data: None,
             is_under_way: false,
             descriptor: None,
+            has_file: false,
             longest_line,
         }
     }
@@ -106,26 +119,22 @@ impl Reply {
         self.hello.map(|hello| hello.pid)
     }
 
-    /// Changes whenever the reply has come forward.
-    pub fn progress(&self) -> (bool, bool, Stage, u64, usize) {
-        (self.hello.is_some(), self.asked, self.stage, self.counted, self.data.map_or(0, |(left, _)| left))
-    }
-
     /// Whether a part of the body is on its way to the client, or at least the head.
     pub const fn is_under_way(&self) -> bool {
         self.is_under_way
     }
 
-    /// Takes what came with the bytes of a read; `excess` says that there was more.
-    pub fn add_descriptor(&mut self, descriptor: Option<OwnedFd>, excess: bool) -> Result<(), Fault> {
-        if descriptor.is_none() && !excess {
-            return Ok(());
+    /// Takes what came with the bytes of a read.
+    pub fn add_descriptor(&mut self, enclosed: Enclosed) -> Result<(), Fault> {
+        match enclosed {
+            Enclosed::Nothing => Ok(()),
+            Enclosed::Lost => Err(Fault::Problem(Problem::Descriptor(self.pid()))),
+            Enclosed::Descriptor(descriptor) if self.descriptor.is_none() => {
+                self.descriptor = Some(descriptor);
+                Ok(())
+            }
+            Enclosed::Descriptor(_) | Enclosed::TooMany => Err(self.file("more descriptors than one")),
         }
-        if excess || self.descriptor.is_some() {
-            return Err(self.file("more descriptors than one"));
-        }
-        self.descriptor = descriptor;
-        Ok(())
     }
 
     /// Hands all frames in `bytes` on; the pieces of the body that are in there together, together.
@@ -151,7 +160,7 @@ impl Reply {
                 pieces.flags = Send::LAST;
             }
             // As far as it goes; a head alone can still be taken back.
-            Ok(Step::End(_) | Step::EndAndMore(_)) if pieces.count > 0 => pieces.flags |= Send::FLUSH,
+            Ok(Step::End(_) | Step::EndAndMore(_)) if !pieces.is_empty() => pieces.flags |= Send::FLUSH,
             // Nobody takes anything more.
             Err(Fault::Flow(_)) => return step,
             _ => {}
@@ -192,6 +201,8 @@ impl Reply {
                 let what = if frame_is_hello { "a second HELLO" } else { "a frame before HELLO" };
                 return Err(self.order(what));
             }
+            // Of a body only its bytes count.
+            self.progress += u64::from(!matches!(frame, ReplyFrame::Data(..)));
             match frame {
                 ReplyFrame::Hello(hello) => self.hello = Some(hello),
                 ReplyFrame::Read => self.ask()?,
@@ -234,6 +245,10 @@ impl Reply {
         if self.stage != Stage::Silent {
             return Err(self.order("a second HEAD"));
         }
+        let joined = JoinedFields::new(head.headers.as_slice());
+        let fields = joined.as_ref().map(JoinedFields::fields);
+        let headers = fields.as_deref().map_or(head.headers, Slice::new);
+        let head = &Head { headers, ..*head };
         let is_long = |length: usize| length > self.longest_line;
         if is_long(head.status_line.len())
             || head.headers.iter().any(|field| is_long(field.name.len() + field.value.len() + 2))
@@ -247,6 +262,9 @@ impl Reply {
     }
 
     fn announce(&mut self, length: usize, flags: Send) -> Result<(), Fault> {
+        if length == 0 && !flags.has(Send::FLUSH) && !flags.has(Send::LAST) {
+            return Err(self.order("an empty piece of a body for nothing"));
+        }
         self.count(length as u64)?;
         self.data = Some((length, flags));
         Ok(())
@@ -275,6 +293,7 @@ impl Reply {
         exchange: &mut E,
     ) -> Result<(), Fault> {
         if !piece.is_empty() {
+            self.progress += 1;
             if pieces.is_full() {
                 let flags = std::mem::take(&mut pieces.flags);
                 self.pass(pieces, exchange)?;
@@ -285,6 +304,9 @@ impl Reply {
         self.data = (piece.len() < left).then(|| (left - piece.len(), flags));
         if self.data.is_none() {
             self.finish_part(flags, pieces, exchange)?;
+            if self.is_filtered && pieces.flags.has(Send::FLUSH) {
+                self.pass(pieces, exchange)?;
+            }
         }
         Ok(())
     }
@@ -317,12 +339,12 @@ impl Reply {
         pieces: &mut Pieces<'_>,
         exchange: &mut E,
     ) -> Result<(), FlowError> {
-        let (count, flags) = (std::mem::take(&mut pieces.count), std::mem::take(&mut pieces.flags));
-        if self.stage == Stage::Silent || (count == 0 && flags == Send::MORE) {
+        let (blocks, flags) = pieces.take();
+        if self.stage == Stage::Silent || (blocks.is_empty() && flags == Send::MORE) {
             return Ok(());
         }
         self.is_under_way = true;
-        exchange.send(&pieces.blocks[..count], flags)
+        exchange.send(blocks, flags)
     }
 
     fn is_short(&self) -> bool {
@@ -337,6 +359,9 @@ impl Reply {
         pieces: &mut Pieces<'_>,
         exchange: &mut E,
     ) -> Result<(), Fault> {
+        if std::mem::replace(&mut self.has_file, true) {
+            return Err(self.file("more files than one"));
+        }
         self.count(length)?;
         let Some(descriptor) = self.descriptor.take() else { return Err(self.file("no descriptor")) };
         let size = match regular_size(descriptor.as_raw_fd()) {
@@ -379,26 +404,5 @@ impl Reply {
 
     fn file(&self, what: &'static str) -> Fault {
         Fault::Problem(Problem::File(self.pid(), what))
-    }
-}
-
-/// Pieces of the body that came together and go on together.
-#[derive(Debug, Default)]
-struct Pieces<'b> {
-    blocks: [Bytes<'b>; Pieces::MOST],
-    count: usize,
-    flags: Send,
-}
-
-impl<'b> Pieces<'b> {
-    const MOST: usize = 16;
-
-    fn is_full(&self) -> bool {
-        self.count == Self::MOST
-    }
-
-    fn add(&mut self, piece: &'b [u8]) {
-        self.blocks[self.count] = Bytes::new(piece);
-        self.count += 1;
     }
 }

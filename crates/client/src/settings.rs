@@ -26,6 +26,8 @@ pub struct ClientSettings {
     /// How long the server's client may leave a write of the reply waiting (`response-socket-timeout`, or else
     /// `socket-timeout` when that is set); `None` leaves it as it is.
     pub response_socket_timeout: Option<Duration>,
+    /// What it sees as the root of the file system (`chroot`).
+    pub root: Option<Box<[u8]>>,
     /// Whose scripts run in it (`script-user`, `script-group`).
     pub script_owner: Option<ScriptOwner>,
 }

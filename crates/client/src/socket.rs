@@ -39,9 +39,35 @@ pub struct Received {
     /// Bytes at the start of the buffer; 0 is the end.
     pub count: usize,
     /// The descriptor that came with them.
-    pub descriptor: Option<OwnedFd>,
-    /// There were more descriptors than one, which are closed.
-    pub excess: bool,
+    pub enclosed: Enclosed,
+}
+
+/// The descriptors that came with the bytes of a read.
+#[derive(Debug)]
+pub enum Enclosed {
+    /// None.
+    Nothing,
+    /// One.
+    Descriptor(OwnedFd),
+    /// More than one, which are closed.
+    TooMany,
+    /// One, which this process could not be given: it has as many as it may have.
+    Lost,
+}
+
+impl Enclosed {
+    /// Of those that could be had, when the kernel says that these were not all.
+    fn of(mut descriptors: impl Iterator<Item = OwnedFd>, is_cut: bool) -> Self {
+        let first = descriptors.next();
+        let count = usize::from(first.is_some()) + descriptors.count();
+        match first {
+            // There was room for more: it is not for their number that some are missing.
+            _ if is_cut && count < MOST_DESCRIPTORS => Self::Lost,
+            _ if is_cut || count > 1 => Self::TooMany,
+            Some(descriptor) => Self::Descriptor(descriptor),
+            None => Self::Nothing,
+        }
+    }
 }
 
 /// Whether a read waits for something to come, at most as long as the socket's own bound.
@@ -99,16 +125,15 @@ impl Socket {
                 result => break result?,
             }
         };
-        let mut descriptors = ancillary
+        let descriptors = ancillary
             .drain()
             .filter_map(|message| match message {
                 RecvAncillaryMessage::ScmRights(rights) => Some(rights),
                 _ => None,
             })
             .flatten();
-        let descriptor = descriptors.next();
-        let excess = descriptors.count() > 0 || received.flags.contains(ReturnFlags::CTRUNC);
-        Ok(Received { count: received.bytes, descriptor, excess })
+        let enclosed = Enclosed::of(descriptors, received.flags.contains(ReturnFlags::CTRUNC));
+        Ok(Received { count: received.bytes, enclosed })
     }
 }
 
@@ -175,5 +200,32 @@ pub fn wait(awaited: Awaited<'_>, limit: Duration) -> io::Result<Ready> {
                 body: has_come(&entries[1]),
             })
         }
+    }
+}
+
+/// Whether nobody is at the other end of a connection any more, in either direction. A client that has only said all it
+/// has to say still waits for its reply.
+pub fn is_broken(connection: BorrowedFd<'_>) -> bool {
+    let mut entries = [PollFd::from_borrowed_fd(connection, PollFlags::empty())];
+    let polled = poll(&mut entries, Some(&Timespec::default()));
+    polled.is_ok() && entries[0].revents().intersects(PollFlags::HUP | PollFlags::ERR)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn descriptors_are_one_or_a_problem() {
+        let enclosed = |count, is_cut| {
+            let descriptors = (0..count).map(|_| std::io::pipe().unwrap().0.into());
+            Enclosed::of(descriptors, is_cut)
+        };
+        assert!(matches!(enclosed(0, false), Enclosed::Nothing));
+        assert!(matches!(enclosed(1, false), Enclosed::Descriptor(_)));
+        assert!(matches!(enclosed(2, false), Enclosed::TooMany));
+        assert!(matches!(enclosed(2, true), Enclosed::TooMany));
+        assert!(matches!(enclosed(0, true), Enclosed::Lost));
+        assert!(matches!(enclosed(1, true), Enclosed::Lost));
     }
 }

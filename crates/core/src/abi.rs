@@ -14,7 +14,7 @@ use crate::report::Level;
 use crate::request::RequestView;
 
 /// Rises with every change of a type that crosses.
-pub const ABI_VERSION: u32 = 2;
+pub const ABI_VERSION: u32 = 3;
 
 /// The symbol a runtime exports; its type is [`Entry`].
 pub const ENTRY_SYMBOL: &std::ffi::CStr = c"oxwsgi_runtime";

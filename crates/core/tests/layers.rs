@@ -14,7 +14,8 @@ const LAYERS: [(&str, &str, &str); 8] = [
     (
         "crates/client/src",
         "crate::",
-        "settings exchange ownership socket buffers connection pool ending problem body reply attempt client tests",
+        "settings exchange ownership root socket buffers ending connection pool problem fields pieces body reply \
+         patience attempt client tests",
     ),
     ("crates/launch/src", "crate::", "error lifeline program generation tests"),
     ("crates/runtime/src", "crate::", "python wsgi worker entry"),

@@ -68,7 +68,7 @@ proptest! {
         extra in pairs(proptest::option::of(bytes())),
         texts in vec(bytes(), 5),
         numbers in any::<[i64; 3]>(),
-        flags in any::<[bool; 4]>(),
+        flags in any::<[bool; 5]>(),
         body in body_length(),
         authorization in authorization(),
         inline in proptest::option::of(bytes()),
@@ -95,6 +95,7 @@ proptest! {
                 resource: (&*texts[4]).into(),
                 script_mtime: numbers[0],
                 script_reloading: flags[0],
+                ignore_activity: flags[4],
             },
             body,
             authorization,
@@ -166,6 +167,7 @@ proptest! {
     #[test]
     fn the_other_frames_of_a_reply_come_back(
         hello in any::<[u32; 3]>(),
+        base in 0..LAST_SEQUENCE,
         length in 0..=MOST_DATA,
         part in (0..=i64::MAX as u64 / 2, 0..=i64::MAX as u64 / 2),
         flags in (0u32..8).prop_map(Send),
@@ -173,7 +175,7 @@ proptest! {
         end in outcome(),
     ) {
         let mut out = Vec::new();
-        let hello = Hello { pid: hello[0], slot: hello[1], connection: hello[2] };
+        let hello = Hello { pid: hello[0], slot: hello[1], connection: hello[2], base };
         encode_hello(&mut out, hello);
         prop_assert!(matches!(only(&out), ReplyFrame::Hello(seen) if seen == hello));
 

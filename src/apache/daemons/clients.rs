@@ -23,6 +23,7 @@ pub fn add(groups: &mut Groups, main: Server<'_>, group: &DaemonGroup, socket: &
         socket_timeout: Some(group.limits.socket.unwrap_or_else(|| host.timeout())),
         header_buffer_size: group.header_buffer_size as usize,
         response_socket_timeout: group.response_socket_timeout.or(group.limits.socket),
+        root: group.chroot.clone(),
         script_owner: group.script_owner,
     };
     groups.add(&group.name, group.host, GroupClient::new(settings, board));

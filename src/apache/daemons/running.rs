@@ -33,9 +33,9 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(300);
 /// How long the end of the server waits for groups whose own `shutdown-timeout` is off.
 const LONGEST_FAREWELL: Duration = Duration::from_secs(30);
 
-/// What keeps all groups from starting.
+/// Why no group is started.
 pub const LAUNCH: Number = Number(1151);
-/// What keeps one from starting.
+/// Why a group is not started, and the others are.
 const GROUP: Number = Number(1152);
 const DIED: Number = Number(1153);
 const NOT_REPLACED: Number = Number(1154);
@@ -90,10 +90,10 @@ impl Running {
         sockets: &[Vec<u8>],
         phase: Phase,
     ) -> Result<(Option<Self>, Failures), Failures> {
-        let all = |text| vec![(LAUNCH, text)];
-        let single = |failures: Vec<String>| {
-            failures.into_iter().map(|failure| (GROUP, failure)).collect::<Failures>()
+        let numbered = |number: Number, failures: Vec<String>| -> Failures {
+            failures.into_iter().map(|failure| (number, failure)).collect()
         };
+        let all = |text| numbered(LAUNCH, vec![text]);
         let Blueprint { program, plan, places } =
             Blueprint::new(main, settings, sockets, phase).map_err(all)?;
         if plan.groups.is_empty() {
@@ -102,7 +102,7 @@ impl Running {
         let lifeline = lifeline(main).map_err(|error| all(format!("a pipe cannot be made: {error}")))?;
         let start = Generation::start(&program, plan, lifeline, PATIENCE);
         let (generation, failures) = start.map_err(|error| match error {
-            LaunchError::Failed(failures) => single(failures),
+            LaunchError::Failed(failures) => numbered(LAUNCH, failures),
             error => all(error.to_string()),
         })?;
         if let Some(pid) = generation.pid() {
@@ -110,7 +110,7 @@ impl Running {
         }
         let since = Instant::now();
         let running = Self { lifeline, generation, places, since, failures: 0, due: None };
-        Ok((Some(running), single(failures)))
+        Ok((Some(running), numbered(GROUP, failures)))
     }
 
     /// The board of the group of this place in the configuration.

@@ -1,6 +1,6 @@
 //! The request's body: ahead, on demand, beside the reply, and broken.
 
-use std::io::Write;
+use std::io::{Read, Write};
 use std::time::{Duration, Instant};
 
 use oxwsgi_core::exchange::{Outcome, Send};
@@ -214,6 +214,39 @@ fn a_second_wish_for_the_body_is_refused() {
     let mut exchange = TestExchange::with_body(random(100));
     let outcome = with_view(BodyLength::UntilEnd, &[], |view| group.client.serve(view, &mut exchange));
     assert_eq!((outcome, exchange.numbers()), (Outcome::Refused(502), vec!["WSGI1120"]));
+}
+
+#[test]
+fn a_worker_may_take_its_time_with_a_body() {
+    let group = Group::with(1, 1, |settings| settings.socket_timeout = Some(Duration::from_millis(800)));
+    group.accept(|worker| {
+        worker.begin();
+        encode_read(&mut worker.out);
+        worker.flush();
+        let mut buffer = vec![0; 500_000];
+        // Longer than the limit in all, never as long between two reads.
+        for _ in 0..10 {
+            std::thread::sleep(Duration::from_millis(150));
+            worker.stream.read_exact(&mut buffer).unwrap();
+        }
+        worker.reply(b"read");
+    });
+    let mut exchange = TestExchange::with_body(random(6_000_000));
+    let outcome =
+        with_view(BodyLength::Bytes(6_000_000), &[], |view| group.client.serve(view, &mut exchange));
+    assert_eq!((outcome, exchange.sent()), (Outcome::Sent, b"read".to_vec()), "{:?}", exchange.logged);
+}
+
+#[test]
+fn the_time_for_writes_is_none_for_reads() {
+    let group = Group::with(1, 1, |settings| {
+        settings.response_socket_timeout = Some(Duration::from_secs(7));
+    });
+    group.accept(echo);
+    let mut exchange = TestExchange::with_body(b"body".to_vec());
+    let outcome = with_view(BodyLength::Bytes(4), &[], |view| group.client.serve(view, &mut exchange));
+    assert_eq!((outcome, exchange.sent()), (Outcome::Sent, b"body".to_vec()));
+    assert!(!exchange.has_read_with_send_timeout && exchange.send_timeout.is_some());
 }
 
 #[test]

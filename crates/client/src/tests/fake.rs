@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use oxwsgi_core::borrowed::Bytes;
-use oxwsgi_core::daemon::board::Board;
+use oxwsgi_core::daemon::board::{Board, Mark};
 use oxwsgi_core::exchange::{Exchange, FlowError, Head, Outcome, Send};
 use oxwsgi_core::report::Level;
 use oxwsgi_core::request::{BodyLength, Field, RequestView, Target, Variable, Variables};
@@ -53,6 +53,7 @@ impl Group {
             socket_timeout: Some(Duration::from_secs(10)),
             header_buffer_size: 32_768,
             response_socket_timeout: None,
+            root: None,
             script_owner: None,
         };
         change(&mut settings);
@@ -101,6 +102,15 @@ impl Drop for Group {
     }
 }
 
+/// One request to a worker that does as `script` says.
+pub fn answered(
+    script: impl Fn(&mut Session) + Sync + Copy + std::marker::Send + 'static,
+) -> (Outcome, TestExchange) {
+    let group = Group::new(1, 1);
+    group.accept(script);
+    group.get()
+}
+
 /// A request for the group.
 pub fn with_view<R>(
     body: BodyLength,
@@ -132,6 +142,8 @@ pub struct Session {
     pub board: Arc<Board>,
     pub slot: u32,
     pub connection: u32,
+    /// What the numbers of its mark are ahead of those in frames.
+    pub base: u32,
     pub sequence: u32,
     /// The body that came with the last request.
     pub inline: Option<Vec<u8>>,
@@ -141,13 +153,14 @@ pub struct Session {
 
 impl Session {
     pub fn new(stream: UnixStream, board: Arc<Board>, slot: u32, connection: u32) -> Self {
-        let (sequence, inline, out, unread) = (0, None, Vec::new(), Vec::new());
-        Self { stream, board, slot, connection, sequence, inline, out, unread }
+        let (base, sequence, inline, out, unread) = (0, 0, None, Vec::new(), Vec::new());
+        Self { stream, board, slot, connection, base, sequence, inline, out, unread }
     }
 
     pub fn hello(&mut self) {
-        board_mark(&self.board, self.slot, self.connection).reset();
-        let hello = Hello { pid: PID + self.slot, slot: self.slot, connection: self.connection };
+        self.base = board_mark(&self.board, self.slot, self.connection).begin();
+        let Self { slot, connection, base, .. } = *self;
+        let hello = Hello { pid: PID + slot, slot, connection, base };
         encode_hello(&mut self.out, hello);
         self.flush();
     }
@@ -193,8 +206,9 @@ impl Session {
         self.mark(|mark, sequence| mark.accept(sequence));
     }
 
-    pub fn mark(&self, change: impl FnOnce(oxwsgi_core::daemon::board::Mark<'_>, u32)) {
-        change(board_mark(&self.board, self.slot, self.connection), self.sequence);
+    /// Changes the mark, given the number that it has for the last request.
+    pub fn mark(&self, change: impl FnOnce(Mark<'_>, u32)) {
+        change(board_mark(&self.board, self.slot, self.connection), self.base + self.sequence);
     }
 
     /// Asks for the body and gives it whole, or what the client says of its failure.
@@ -278,7 +292,7 @@ impl Session {
     }
 }
 
-pub fn board_mark(board: &Board, slot: u32, connection: u32) -> oxwsgi_core::daemon::board::Mark<'_> {
+pub fn board_mark(board: &Board, slot: u32, connection: u32) -> Mark<'_> {
     board.process(slot).unwrap().mark(connection).unwrap()
 }
 
@@ -304,6 +318,9 @@ pub struct TestExchange {
     pub retry_after: Option<Duration>,
     pub send_timeout: Option<Duration>,
     pub fails_with: Option<FlowError>,
+    /// Bytes of a reply after which no more is wanted.
+    pub enough: usize,
+    pub has_read_with_send_timeout: bool,
 }
 
 impl TestExchange {
@@ -322,6 +339,8 @@ impl TestExchange {
             retry_after: None,
             send_timeout: None,
             fails_with: None,
+            enough: usize::MAX,
+            has_read_with_send_timeout: false,
         }
     }
 
@@ -360,6 +379,7 @@ impl TestExchange {
         if most == 0 {
             return Ok(Some(0));
         }
+        self.has_read_with_send_timeout |= self.send_timeout.is_some();
         self.input.set_nonblocking(!waits).unwrap();
         match self.input.read(&mut buffer[..most]) {
             Ok(0) => Err(FlowError::ClientGone),
@@ -421,6 +441,10 @@ impl ServerExchange for TestExchange {
 
     fn wants(&self, level: Level) -> bool {
         level <= self.least_severe
+    }
+
+    fn wants_more(&self) -> bool {
+        self.sends.iter().map(|(bytes, _)| bytes.len()).sum::<usize>() < self.enough
     }
 
     fn set_retry_after(&mut self, delay: Duration) {

@@ -12,6 +12,7 @@ use proptest::prelude::*;
 
 use super::fake::{TestExchange, file};
 use crate::reply::{Fault, Reply, Stage, Step};
+use crate::socket::Enclosed;
 
 #[derive(Clone, Debug)]
 enum Part {
@@ -49,10 +50,10 @@ fn part() -> impl Strategy<Value = Part> {
 
 fn encoded(parts: &[Part]) -> Vec<u8> {
     let mut out = Vec::new();
-    encode_hello(&mut out, Hello { pid: 1, slot: 0, connection: 0 });
+    encode_hello(&mut out, Hello { pid: 1, slot: 0, connection: 0, base: 0 });
     for part in parts {
         match part {
-            Part::Hello => encode_hello(&mut out, Hello { pid: 1, slot: 0, connection: 0 }),
+            Part::Hello => encode_hello(&mut out, Hello { pid: 1, slot: 0, connection: 0, base: 0 }),
             Part::Read => encode_read(&mut out),
             Part::Head(content_length) => {
                 let content_length = *content_length;
@@ -80,7 +81,7 @@ fn taken(bytes: &[u8], cuts: &[usize]) -> (String, TestExchange, Reply) {
     let mut reply = Reply::new(None, 100);
     reply.may_ask = true;
     // A file may come; whether a descriptor that nobody needs is an offence depends on when it comes.
-    let _ = reply.add_descriptor(Some(file("0123456789")), false);
+    let _ = reply.add_descriptor(Enclosed::Descriptor(file("0123456789")));
     let (mut start, mut end) = (0, 0);
     let mut cuts = cuts.iter().copied().chain(std::iter::repeat(usize::MAX));
     while end < bytes.len() {

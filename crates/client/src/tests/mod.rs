@@ -2,7 +2,10 @@
 
 mod bodies;
 mod fake;
+mod files;
 mod frames;
+mod limits;
 mod replies;
 mod retries;
+mod roots;
 mod tickets;

@@ -1,24 +1,14 @@
 //! What becomes of a worker's frames, sensible and not.
 
 use std::io::Write;
-use std::os::fd::AsFd;
 use std::time::Duration;
 
 use oxwsgi_core::exchange::{FlowError, Outcome, RetryReason, Send};
 use oxwsgi_core::report::Level;
 use oxwsgi_core::request::{BodyLength, Field, RequestView};
-use oxwsgi_core::wire::{encode_file, encode_hello, encode_log, encode_read, encode_retry};
+use oxwsgi_core::wire::{encode_hello, encode_log, encode_read, encode_retry};
 
-use super::fake::{Group, Script, Session, TestExchange, file, with_view};
-
-/// One request to a worker that does as `script` says.
-fn answered(
-    script: impl Fn(&mut Session) + Sync + Copy + std::marker::Send + 'static,
-) -> (Outcome, TestExchange) {
-    let group = Group::new(1, 1);
-    group.accept(script);
-    group.get()
-}
+use super::fake::{Group, Script, TestExchange, answered, with_view};
 
 #[test]
 fn a_reply_in_one_packet_goes_out_in_one_piece() {
@@ -46,6 +36,27 @@ fn pieces_that_come_together_go_on_together() {
     let flags: Vec<_> = exchange.sends.iter().map(|(_, flags)| *flags).collect();
     assert_eq!(flags, [Send::MORE, Send::MORE, Send::LAST]);
     assert_eq!(exchange.heads[0].1, [(b"X".to_vec(), b"y".to_vec())]);
+}
+
+#[test]
+fn a_filter_gets_each_piece_as_it_was_sent() {
+    let group = Group::new(1, 1);
+    group.accept(|worker| {
+        worker.begin();
+        worker.head(-1, &[]);
+        worker.data(b"ab", Send::FLUSH);
+        worker.data(b"cd", Send::MORE);
+        worker.data(b"ef", Send::FLUSH);
+        worker.end(Outcome::Sent);
+        worker.flush();
+    });
+    let mut exchange = TestExchange::new();
+    let outcome = with_view(BodyLength::None, &[], |view| {
+        group.client.serve(&RequestView { content_filters: true, ..*view }, &mut exchange)
+    });
+    assert_eq!(outcome, Outcome::Sent);
+    let wanted = [(&b"ab"[..], Send::FLUSH), (b"cdef", Send::FLUSH), (b"", Send::LAST)];
+    assert_eq!(exchange.sends, wanted.map(|(bytes, flags)| (bytes.to_vec(), flags)));
 }
 
 #[test]
@@ -85,10 +96,10 @@ fn frames_may_come_byte_by_byte() {
 
 #[test]
 fn long_replies_and_long_heads_arrive_whole() {
-    let group = Group::with(1, 1, |settings| settings.header_buffer_size = 400_000);
+    let group = Group::with(1, 1, |settings| settings.header_buffer_size = 120_000);
     group.accept(|worker| {
         worker.begin();
-        let value = vec![b'v'; 300_000];
+        let value = vec![b'v'; 100_000];
         worker.head(3 << 20, &[Field::new(b"Long", &value)]);
         for _ in 0..3 {
             worker.data(&vec![b'x'; 1 << 20], Send::MORE);
@@ -98,7 +109,7 @@ fn long_replies_and_long_heads_arrive_whole() {
     });
     let (outcome, exchange) = group.get();
     assert_eq!((outcome, exchange.sent().len()), (Outcome::Sent, 3 << 20));
-    assert_eq!(exchange.heads[0].1[0].1.len(), 300_000);
+    assert_eq!(exchange.heads[0].1[0].1.len(), 100_000);
     assert!(exchange.is_complete());
 }
 
@@ -112,7 +123,7 @@ fn frames_out_of_order_are_refused() {
             worker.head(-1, &[]);
         }),
         ("a second HELLO", |worker| {
-            let hello = oxwsgi_core::wire::Hello { pid: 1, slot: 0, connection: 0 };
+            let hello = oxwsgi_core::wire::Hello { pid: 1, slot: 0, connection: 0, base: 0 };
             encode_hello(&mut worker.out, hello);
         }),
         ("a READ for a body that it has", |worker| encode_read(&mut worker.out)),
@@ -247,6 +258,30 @@ fn a_long_line_of_the_head_is_refused() {
 }
 
 #[test]
+fn fields_of_one_name_are_one_line() {
+    let (outcome, exchange) = answered(|worker| {
+        worker.begin();
+        worker.head(0, &[Field::new(b"A", b"1"), Field::new(b"Set-Cookie", b"x"), Field::new(b"a", b"2")]);
+        worker.end(Outcome::Sent);
+        worker.flush();
+    });
+    assert_eq!(outcome, Outcome::Sent);
+    let owned = |name: &[u8], value: &[u8]| (name.to_vec(), value.to_vec());
+    assert_eq!(exchange.heads[0].1, [owned(b"A", b"1, 2"), owned(b"Set-Cookie", b"x")]);
+    let (outcome, exchange) = answered(|worker| {
+        worker.begin();
+        worker.head(-1, &[Field::new(b"X", &[b'y'; 200]); 200]);
+        worker.flush();
+    });
+    assert_eq!(
+        (outcome, exchange.numbers()),
+        (Outcome::Refused(500), vec!["WSGI0144"]),
+        "together they are long"
+    );
+    assert!(exchange.heads.is_empty());
+}
+
+#[test]
 fn lines_are_logged_as_far_as_they_are_wanted() {
     let (_, exchange) = answered(|worker| {
         worker.begin();
@@ -259,79 +294,6 @@ fn lines_are_logged_as_far_as_they_are_wanted() {
     });
     let wanted = [(Level::Info, "yes".to_owned()), (Level::Critical, "not so bad".to_owned())];
     assert_eq!(exchange.logged, wanted);
-}
-
-#[test]
-fn files_come_as_descriptors() {
-    let (outcome, exchange) = answered(|worker| {
-        worker.begin();
-        worker.head(8, &[]);
-        worker.data(b"<", Send::MORE);
-        encode_file(&mut worker.out, 2, 6, Send::MORE);
-        worker.data(b">", Send::LAST);
-        worker.end(Outcome::Sent);
-        let file = file("0123456789");
-        worker.flush_with(&[file.as_fd()]);
-    });
-    assert_eq!((outcome, exchange.sent()), (Outcome::Sent, b"<234567>".to_vec()));
-    let flags: Vec<_> = exchange.sends.iter().map(|(_, flags)| *flags).collect();
-    assert_eq!(flags, [Send::MORE, Send::MORE, Send::LAST]);
-}
-
-#[test]
-fn a_file_that_is_all_there_is_goes_with_the_end() {
-    let (outcome, exchange) = answered(|worker| {
-        worker.begin();
-        worker.head(3, &[]);
-        encode_file(&mut worker.out, 0, 3, Send::LAST | Send::DONE);
-        worker.end(Outcome::Sent);
-        let file = file("abc");
-        worker.flush_with(&[file.as_fd()]);
-    });
-    assert_eq!((outcome, exchange.sends), (Outcome::Sent, vec![(b"abc".to_vec(), Send::LAST)]));
-}
-
-#[test]
-fn what_is_no_file_is_refused() {
-    let scripts: [(&str, Script); 6] = [
-        ("no descriptor", |worker| {
-            encode_file(&mut worker.out, 0, 1, Send::LAST);
-            worker.flush();
-        }),
-        ("no regular file", |worker| {
-            encode_file(&mut worker.out, 0, 1, Send::LAST);
-            let (pipe, _writer) = std::io::pipe().unwrap();
-            worker.flush_with(&[pipe.as_fd()]);
-        }),
-        ("beyond its end", |worker| {
-            encode_file(&mut worker.out, 3, 2, Send::LAST);
-            worker.flush_with(&[file("1234").as_fd()]);
-        }),
-        ("more descriptors than one", |worker| {
-            encode_file(&mut worker.out, 0, 1, Send::LAST);
-            let file = file("1234");
-            worker.flush_with(&[file.as_fd(), file.as_fd()]);
-        }),
-        ("more descriptors than one", |worker| {
-            encode_file(&mut worker.out, 0, 1, Send::LAST);
-            let file = file("1234");
-            worker.flush_with(&[file.as_fd(), file.as_fd(), file.as_fd(), file.as_fd()]);
-        }),
-        ("belongs to nothing", |worker| {
-            worker.end(Outcome::Sent);
-            worker.flush_with(&[file("1234").as_fd()]);
-        }),
-    ];
-    for (what, script) in scripts {
-        let (outcome, exchange) = answered(move |worker| {
-            worker.begin();
-            worker.head(-1, &[]);
-            script(worker);
-        });
-        assert_eq!(outcome, Outcome::Refused(502), "{what}");
-        assert_eq!(exchange.numbers(), ["WSGI1121"], "{what}");
-        assert!(exchange.logged[0].1.contains(what), "{:?}", exchange.logged);
-    }
 }
 
 #[test]

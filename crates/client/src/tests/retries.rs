@@ -105,6 +105,43 @@ fn a_slot_that_has_a_new_process_tells_nothing_of_the_old_one() {
 }
 
 #[test]
+fn the_mark_of_a_later_connection_tells_nothing_of_an_earlier_one() {
+    let group = Group::new(1, 1);
+    at_first(&group, |worker| {
+        worker.begin();
+        // It breaks, and another connection has its number before the client looks.
+        worker.mark(|mark, _| assert!(mark.begin() > 0));
+    });
+    let (outcome, exchange) = group.get();
+    assert_eq!((outcome, exchange.numbers()), (Outcome::Refused(502), vec!["WSGI0146"]));
+}
+
+#[test]
+fn a_connection_that_somebody_else_holds_open_ends_when_its_mark_says_so() {
+    let group = Group::new(1, 2);
+    group.accept(|worker| {
+        worker.process_takes_ticket();
+        worker.hello();
+        assert!(worker.request());
+        if worker.connection > 0 {
+            worker.mark(|mark, sequence| mark.accept(sequence));
+            worker.reply(b"served");
+            return;
+        }
+        // A child of the application's has a copy of the connection.
+        std::mem::forget(worker.stream.try_clone().unwrap());
+        // The request was not looked at.
+        worker.process_gives_ticket();
+        worker.mark(|mark, _| mark.close());
+    });
+    let start = Instant::now();
+    let (outcome, exchange) = group.get();
+    assert_eq!((outcome, exchange.sent()), (Outcome::Sent, b"served".to_vec()));
+    assert!(start.elapsed() < Duration::from_secs(3));
+    assert_eq!(group.board.process(0).unwrap().idle(), 2);
+}
+
+#[test]
 fn a_process_that_only_closes_the_connection_is_named() {
     let group = Group::new(1, 1);
     at_first(&group, Session::begin);
@@ -266,33 +303,6 @@ fn a_path_that_is_no_sockets_is_refused() {
     let group = Group::with(1, 1, |settings| settings.socket = "/x".repeat(100).into());
     let (outcome, exchange) = group.get();
     assert_eq!((outcome, exchange.numbers()), (Outcome::Refused(503), vec!["WSGI0117"]));
-}
-
-#[test]
-fn silence_has_a_limit() {
-    let group = Group::with(1, 1, |settings| settings.socket_timeout = Some(Duration::from_millis(150)));
-    group.accept(|worker| {
-        worker.begin();
-        if worker.connection == 1 {
-            worker.head(-1, &[]);
-            worker.data(b"half", Send::FLUSH);
-            worker.flush();
-        }
-        std::thread::sleep(Duration::from_secs(5));
-    });
-    let (outcome, exchange) = group.get();
-    assert_eq!((outcome, exchange.numbers()), (Outcome::Refused(504), vec!["WSGI0145"]));
-    let text = "Timeout when reading response headers from its process (pid=4000)";
-    assert!(exchange.logged[0].1.contains(text), "{:?}", exchange.logged);
-    let (outcome, exchange) = group.get();
-    assert_eq!((outcome, exchange.numbers()), (Outcome::Broken, vec!["WSGI1122"]));
-}
-
-#[test]
-fn a_queue_that_does_not_move_is_silence_too() {
-    let group = Group::with(1, 1, |settings| settings.socket_timeout = Some(Duration::from_millis(150)));
-    let (outcome, exchange) = group.get();
-    assert_eq!((outcome, exchange.numbers()), (Outcome::Refused(504), vec!["WSGI0145"]));
 }
 
 #[test]

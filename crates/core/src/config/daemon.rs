@@ -148,16 +148,6 @@ impl DaemonGroup {
         Ok(group)
     }
 
-    /// What a path of the server's is called by the group, which may have a root of its own; none when it is outside.
-    pub fn seen_by_group<'a>(&self, path: &'a [u8]) -> Option<&'a [u8]> {
-        let Some(root) = &self.chroot else { return Some(path) };
-        let root = root.strip_suffix(b"/").unwrap_or(root);
-        match path.strip_prefix(root)? {
-            inside @ [b'/', ..] => Some(inside),
-            _ => None,
-        }
-    }
-
     /// What `ps` shows, `%{GROUP}` expanded.
     pub fn display_name(&self) -> Option<Vec<u8>> {
         const GROUP: &[u8] = b"%{GROUP}";

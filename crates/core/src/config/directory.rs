@@ -43,6 +43,8 @@ pub struct DirectorySettings {
     pub pass_authorization: Option<bool>,
     /// `WSGIScriptReloading`.
     pub script_reloading: Option<bool>,
+    /// `WSGIIgnoreActivity`.
+    pub ignore_activity: Option<bool>,
     /// `WSGIErrorOverride`.
     pub error_override: Option<bool>,
     /// `WSGIChunkedRequest`.
@@ -74,6 +76,7 @@ impl DirectorySettings {
             callable_object: pick(&outer.callable_object, &inner.callable_object),
             pass_authorization: inner.pass_authorization.or(outer.pass_authorization),
             script_reloading: inner.script_reloading.or(outer.script_reloading),
+            ignore_activity: inner.ignore_activity.or(outer.ignore_activity),
             error_override: inner.error_override.or(outer.error_override),
             chunked_request: inner.chunked_request.or(outer.chunked_request),
             map_head_to_get: inner.map_head_to_get.or(outer.map_head_to_get),
@@ -130,6 +133,7 @@ impl DirectorySettings {
                 .or(self.pass_authorization)
                 .unwrap_or(false),
             script_reloading: self.script_reloading.unwrap_or(true),
+            ignore_activity: self.ignore_activity.unwrap_or(false),
             error_override: self.error_override.unwrap_or(false),
             chunked_request: self.chunked_request.unwrap_or(false),
             map_head_to_get: self.map_head_to_get.unwrap_or_default(),
@@ -175,6 +179,8 @@ pub struct RequestSettings<'a> {
     pub pass_authorization: bool,
     /// Whether a changed script is loaded anew.
     pub script_reloading: bool,
+    /// Whether the request leaves the inactivity timer of its daemon process alone.
+    pub ignore_activity: bool,
     /// Whether the server's own error documents replace the error replies of a daemon group.
     pub error_override: bool,
     /// Whether a chunked request body is taken.

@@ -9,9 +9,9 @@
 //! may send a request to that process and is sure of a thread; a thread that is free again gives one. A worker takes one of its own
 //! before it accepts a connection from the group's queue. So requests wait in that queue and nowhere else.
 //!
-//! *Marks.* The word of a connection says which request, counted from 1 on that connection, the application has been
-//! called for. It is written before the call and outlives the process, so a client whose connection broke knows whether
-//! it may give the request to another process.
+//! *[Marks](Mark).* The word of a connection says which request the application has been called for. It is written before
+//! the call and outlives the process, so a client whose connection broke knows whether it may give the request to
+//! another process.
 
 #![forbid(unsafe_code)]
 
@@ -19,12 +19,13 @@ use std::io;
 use std::os::fd::{BorrowedFd, OwnedFd};
 use std::sync::atomic::{AtomicU32, Ordering};
 
+pub use super::mark::Mark;
 use crate::os::SharedWords;
 
 /// Connections of one process that have a mark; no process keeps more open.
 pub const CONNECTIONS: u32 = 512;
 
-const MAGIC: u32 = 0x6f78_7702;
+const MAGIC: u32 = 0x6f78_7703;
 const HEADER: usize = 16;
 const PROCESS_HEADER: usize = 16;
 const PROCESS: usize = PROCESS_HEADER + CONNECTIONS as usize;
@@ -44,8 +45,6 @@ const STATE: usize = 1;
 const IDLE: usize = 2;
 const STATUS: usize = 3;
 const SERVED: usize = 4;
-
-const CLOSED: u32 = u32::MAX;
 
 /// The board of one group.
 #[derive(Debug)]
@@ -150,10 +149,11 @@ pub struct Process<'a> {
 impl<'a> Process<'a> {
     /// For the supervisor: gives the slot to a process to be started.
     pub fn assign(&self) {
-        // First, for whoever looks at a mark of the process before looks at this afterwards.
+        // First, and what follows is a release: whoever sees another word changed, and looks at this one afterwards, sees
+        // this one changed.
         self.words[PID].store(0, Ordering::SeqCst);
         for word in self.words {
-            word.store(0, Ordering::Relaxed);
+            word.store(0, Ordering::Release);
         }
         self.set_state(State::Starting);
     }
@@ -263,56 +263,13 @@ impl<'a> Process<'a> {
         Some(Mark(&self.words[PROCESS_HEADER + connection as usize]))
     }
 
-    /// For the client, after its connection to process `pid` broke: whether the application was called for the request.
-    /// What cannot be known counts as a call, for a request must not be run twice.
-    pub fn was_accepted(&self, pid: u32, connection: u32, sequence: u32) -> bool {
-        let Some(Mark(word)) = self.mark(connection) else { return true };
-        let word = word.load(Ordering::SeqCst);
-        if self.pid() != pid {
-            // The slot is another process's by now.
-            return true;
-        }
-        // Closed is said only between two requests.
-        word != CLOSED && word > 2 * sequence
-    }
-}
-
-/// The mark of one connection. Requests are counted from 1, up to [`LAST_SEQUENCE`](crate::wire::LAST_SEQUENCE).
-#[derive(Clone, Copy, Debug)]
-pub struct Mark<'a>(&'a AtomicU32);
-
-impl Mark<'_> {
-    /// For the worker: a new connection has this mark.
-    pub fn reset(&self) {
-        self.0.store(0, Ordering::SeqCst);
-    }
-
-    /// For the worker: the application is about to be called for this request.
-    #[inline]
-    pub fn accept(&self, sequence: u32) {
-        self.0.store(2 * sequence + 1, Ordering::SeqCst);
-    }
-
-    /// For the worker: nothing is done for this request any more; the next one may come.
-    #[inline]
-    pub fn finish(&self, sequence: u32) {
-        self.0.store(2 * sequence + 2, Ordering::SeqCst);
-    }
-
-    /// For the worker: it is about to close the connection.
-    pub fn close(&self) {
-        self.0.store(CLOSED, Ordering::SeqCst);
-    }
-
-    /// For the client: whether the worker has closed the connection, with no request on it.
-    pub fn is_closed(&self) -> bool {
-        self.0.load(Ordering::SeqCst) == CLOSED
-    }
-
-    /// For the client: whether the connection is waiting for the request after this one, 0 being none yet.
-    #[inline]
-    pub fn is_waiting_after(&self, sequence: u32) -> bool {
-        self.0.load(Ordering::SeqCst) == if sequence == 0 { 0 } else { 2 * sequence + 2 }
+    /// For the client, after its connection to process `pid` broke: whether the application was called for the request of
+    /// this number, which has been sent. What cannot be known counts as a call, for a request must not be run twice.
+    pub fn was_accepted(&self, pid: u32, connection: u32, number: u32) -> bool {
+        let is_before = self.mark(connection).is_some_and(|mark| mark.is_before(number));
+        // Looked at after the mark, which an acquiring load has read: of a mark that belongs to the slot's next process
+        // already this tells.
+        !is_before || self.pid() != pid
     }
 }
 
@@ -357,26 +314,37 @@ mod tests {
     }
 
     #[test]
-    fn a_mark_tells_how_far_a_request_is() {
+    fn a_request_was_accepted_unless_its_mark_says_no() {
         let (board, _descriptor) = Board::create(1, 1).unwrap();
         let process = board.process(0).unwrap();
         process.assign();
         process.set_pid(7);
-        let was_accepted = |sequence| process.was_accepted(7, 511, sequence);
+        let was_accepted = |number| process.was_accepted(7, 511, number);
         let mark = process.mark(511).unwrap();
-        mark.reset();
-        assert!(mark.is_waiting_after(0) && !was_accepted(1));
-        mark.accept(1);
-        assert!(was_accepted(1) && !mark.is_waiting_after(1) && !was_accepted(2));
-        mark.finish(1);
-        assert!(was_accepted(1) && mark.is_waiting_after(1) && !was_accepted(2));
-        assert!(!mark.is_closed());
+        let first = mark.begin() + 1;
+        assert!(!was_accepted(first) && was_accepted(first + 1), "only one can have been sent");
+        mark.accept(first);
+        assert!(was_accepted(first));
+        mark.finish(first);
+        assert!(was_accepted(first) && !was_accepted(first + 1));
         mark.close();
-        assert!(mark.is_closed());
-        assert!(!was_accepted(2) && !mark.is_waiting_after(1));
+        assert!(!was_accepted(first + 1));
         assert!(process.mark(512).is_none() && process.was_accepted(7, 512, 1));
+    }
+
+    #[test]
+    fn a_slot_that_is_given_away_tells_nothing() {
+        let (board, _descriptor) = Board::create(1, 1).unwrap();
+        let process = board.process(0).unwrap();
         process.assign();
-        assert!(was_accepted(2), "nobody can say any more");
+        process.set_pid(7);
+        let first = process.mark(3).unwrap().begin() + 1;
+        process.assign();
+        assert!(process.was_accepted(7, 3, first), "nobody has the mark");
+        // The next process's connection of the same number is as far as that of the one before it.
+        assert_eq!(process.mark(3).unwrap().begin() + 1, first);
+        process.set_pid(8);
+        assert!(process.was_accepted(7, 3, first) && !process.was_accepted(8, 3, first));
     }
 
     #[test]

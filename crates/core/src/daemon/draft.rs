@@ -9,6 +9,7 @@ use super::plan::{Account, Group, Import, LogTarget, Python};
 use crate::config::{DaemonGroup, Limits, ProcessSettings};
 use crate::os;
 use crate::os::users::User;
+use crate::request::path::below;
 
 /// What the server knows of a group, beside its settings.
 #[derive(Clone, Debug)]
@@ -34,6 +35,7 @@ impl Draft<'_> {
     pub fn complete(self, settings: &DaemonGroup, process: &ProcessSettings) -> Group {
         let foreign = self.account.as_ref().is_some_and(|account| account.uid != self.server_user);
         // Whoever may become nobody else can give a file to nobody else.
+        let root = settings.chroot.as_deref();
         let socket_user = settings.socket_user.filter(|_| self.account.is_some());
         Group {
             name: settings.name.to_vec(),
@@ -59,7 +61,11 @@ impl Draft<'_> {
             imports: process
                 .imports_of(&settings.name)
                 .map(|import| Import {
-                    script: settings.seen_by_group(&import.script).unwrap_or(&import.script).to_vec(),
+                    // A path that is not below the new root is taken for one that is.
+                    script: root
+                        .and_then(|root| below(root, &import.script))
+                        .unwrap_or(&import.script)
+                        .to_vec(),
                     application_group: import.application_group.to_vec(),
                 })
                 .collect(),

@@ -7,6 +7,7 @@ pub mod board;
 pub mod bootstrap;
 mod draft;
 mod handover;
+mod mark;
 mod message;
 mod plan;
 

@@ -173,10 +173,11 @@ impl fmt::Display for HomeError {
             ),
             Reason::NotPython => write!(f, "this is not a Python; {NAME_A_PREFIX}"),
             Reason::Failed { end, said } => {
+                write!(f, "run as {user} it ")?;
                 match end {
-                    End::Exited(status) => write!(f, "it ended with status {status}")?,
-                    End::Signalled(signal) => write!(f, "it was ended by signal {signal}")?,
-                    End::Stopped => write!(f, "it did not end")?,
+                    End::Exited(status) => write!(f, "ended with status {status}")?,
+                    End::Signalled(signal) => write!(f, "was ended by signal {signal}")?,
+                    End::Stopped => write!(f, "did not end")?,
                 }
                 if !said.is_empty() {
                     write!(f, " and said \"{said}\"")?;

@@ -11,6 +11,16 @@ pub fn request_target(line: &[u8]) -> &[u8] {
     &rest[..rest.iter().position(is_blank).unwrap_or(rest.len())]
 }
 
+/// What `path` is called where `root` is the root of the file system; none when it is outside.
+pub fn below<'a>(root: &[u8], path: &'a [u8]) -> Option<&'a [u8]> {
+    let root = root.strip_suffix(b"/").unwrap_or(root);
+    match path.strip_prefix(root)? {
+        b"" => Some(b"/"),
+        inside @ [b'/', ..] => Some(inside),
+        _ => None,
+    }
+}
+
 /// The part of the decoded `uri` before `path_info`, which ends it: `SCRIPT_NAME` (RFC 3875 section 4.1.13).
 ///
 /// A run of slashes in `uri` may be one slash in `path_info`, for the server merged them while it looked for the file.
@@ -62,6 +72,19 @@ pub fn collapse_slashes(path: &[u8], room: &mut [u8]) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_new_root_shortens_paths() {
+        let seen = |root: &str, path: &'static str| {
+            below(root.as_bytes(), path.as_bytes()).map(|path| str::from_utf8(path).unwrap())
+        };
+        assert_eq!(seen("/srv", "/srv/x.wsgi"), Some("/x.wsgi"));
+        assert_eq!(seen("/srv/", "/srv/x.wsgi"), Some("/x.wsgi"));
+        assert_eq!(seen("/", "/srv/x.wsgi"), Some("/srv/x.wsgi"));
+        assert_eq!(seen("/srv", "/srv"), Some("/"));
+        assert_eq!(seen("/srv", "/srv2/x.wsgi"), None);
+        assert_eq!(seen("/srv", "/etc/x.wsgi"), None);
+    }
 
     #[test]
     fn the_target_is_the_second_word() {

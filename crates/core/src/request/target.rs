@@ -21,4 +21,6 @@ pub struct Target<'a> {
     pub script_mtime: i64,
     /// Whether a changed script is loaded anew (`WSGIScriptReloading`).
     pub script_reloading: bool,
+    /// Whether the request keeps nobody from being idle (`WSGIIgnoreActivity`).
+    pub ignore_activity: bool,
 }

@@ -21,7 +21,8 @@ pub use body::{BodyFrame, encode_body_end, encode_body_failed, encode_body_heade
 pub use body_flow::{BodyError, BodyFlow};
 pub use frame::{FrameHeader, HEADER, Kind, WireError};
 pub use reply::{
-    DecodedHead, Hello, LONGEST_LOG, MOST_DATA, ReplyFrame, encode_data_header, encode_end, encode_file,
-    encode_head, encode_hello, encode_log, encode_read, encode_retry,
+    DecodedHead, Hello, LONGEST_HEAD, LONGEST_LOG, MOST_DATA, MOST_HEAD_FIELDS, ReplyFrame,
+    encode_data_header, encode_end, encode_file, encode_head, encode_hello, encode_log, encode_read,
+    encode_retry,
 };
 pub use request::{DecodedRequest, Inline, LAST_SEQUENCE, LONGEST_REQUEST, RequestHead, encode_request};

@@ -3,6 +3,7 @@
 
 use super::field::{Reader, Write};
 use super::frame::{FrameHeader, HEADER, Kind, WireError, framed};
+use super::request::LAST_SEQUENCE;
 use crate::borrowed::{Bytes, Slice};
 use crate::exchange::{Head, Outcome, RetryReason, Send};
 use crate::report::Level;
@@ -12,9 +13,10 @@ use crate::request::Field;
 pub const MOST_DATA: usize = 1 << 20;
 /// The longest line of a `LOG` frame, in bytes; longer ones are cut.
 pub const LONGEST_LOG: usize = 16 * 1024;
-/// The longest status and headers, in bytes.
-const LONGEST_HEAD: usize = 1 << 20;
-const MOST_FIELDS: u32 = 16_384;
+/// The longest status and headers, in bytes. The server keeps copies of them in the request's memory.
+pub const LONGEST_HEAD: usize = 128 * 1024;
+/// The most header fields of a reply.
+pub const MOST_HEAD_FIELDS: u32 = 512;
 
 /// Whose connection it is now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,6 +27,9 @@ pub struct Hello {
     pub slot: u32,
     /// The connection's mark in that slot.
     pub connection: u32,
+    /// The number on that mark after which the connection's requests are numbered, below
+    /// [`LAST_SEQUENCE`]; in frames they are numbered from 1.
+    pub base: u32,
 }
 
 /// A frame of a reply. `DATA` is only announced: its bytes are read as they come.
@@ -88,7 +93,7 @@ impl<'a> ReplyFrame<'a> {
                 let length = header.at_most(MOST_DATA)?.length;
                 return Ok(Some((Self::Data(length, Send(header.flags.into())), HEADER)));
             }
-            Kind::Hello => 12,
+            Kind::Hello => 16,
             Kind::Read => 0,
             Kind::Head => LONGEST_HEAD,
             Kind::File => 16,
@@ -107,9 +112,12 @@ impl<'a> ReplyFrame<'a> {
 fn decode<'a>(header: FrameHeader, mut reader: Reader<'a>) -> Option<ReplyFrame<'a>> {
     let flags = Send(header.flags.into());
     let frame = match header.kind {
-        Kind::Hello => {
-            ReplyFrame::Hello(Hello { pid: reader.u32()?, slot: reader.u32()?, connection: reader.u32()? })
-        }
+        Kind::Hello => ReplyFrame::Hello(Hello {
+            pid: reader.u32()?,
+            slot: reader.u32()?,
+            connection: reader.u32()?,
+            base: reader.u32().filter(|base| *base < LAST_SEQUENCE)?,
+        }),
         Kind::Read => ReplyFrame::Read,
         Kind::Head => ReplyFrame::Head(head(&mut reader)?),
         Kind::File => {
@@ -146,7 +154,7 @@ fn head<'a>(reader: &mut Reader<'a>) -> Option<DecodedHead<'a>> {
         return None;
     }
     let count =
-        reader.u32().filter(|count| *count <= MOST_FIELDS && *count as usize <= reader.0.len() / 8)?;
+        reader.u32().filter(|count| *count <= MOST_HEAD_FIELDS && *count as usize <= reader.0.len() / 8)?;
     let mut fields = Vec::with_capacity(count as usize);
     for _ in 0..count {
         let (name, value) = (reader.bytes()?, reader.bytes()?);
@@ -182,6 +190,7 @@ pub fn encode_hello(out: &mut Vec<u8>, hello: Hello) {
         out.u32(hello.pid);
         out.u32(hello.slot);
         out.u32(hello.connection);
+        out.u32(hello.base);
     });
 }
 
@@ -190,7 +199,8 @@ pub fn encode_read(out: &mut Vec<u8>) {
     framed(out, Kind::Read, 0, |_| ());
 }
 
-/// Appends a `HEAD`. False, and nothing appended, when it is longer than the other side would read.
+/// Appends a `HEAD`. False, and nothing appended, when the other side would not read it: it is longer than
+/// [`LONGEST_HEAD`], or has more fields than [`MOST_HEAD_FIELDS`].
 #[must_use]
 pub fn encode_head(out: &mut Vec<u8>, head: &Head<'_>) -> bool {
     let start = out.len();
@@ -204,7 +214,7 @@ pub fn encode_head(out: &mut Vec<u8>, head: &Head<'_>) -> bool {
             out.bytes(&field.value);
         }
     });
-    let fits = out.len() - start - HEADER <= LONGEST_HEAD && head.headers.len() as u32 <= MOST_FIELDS;
+    let fits = out.len() - start - HEADER <= LONGEST_HEAD && head.headers.len() as u32 <= MOST_HEAD_FIELDS;
     if !fits {
         out.truncate(start);
     }
@@ -272,7 +282,7 @@ mod tests {
 
     #[test]
     fn frames_come_back() {
-        let hello = Hello { pid: 1, slot: 2, connection: 3 };
+        let hello = Hello { pid: 1, slot: 2, connection: 3, base: 4 };
         assert_eq!(decoded(|out| encode_hello(out, hello)), format!("Hello({hello:?})"));
         assert_eq!(decoded(encode_read), "Read");
         assert_eq!(decoded(|out| encode_file(out, 5, 6, Send::LAST)), "File(5, 6, Send(2))");
@@ -317,6 +327,45 @@ mod tests {
             (b"200", b"A", b"\0"),
         ] {
             assert!(head_of(line, name, value).is_err(), "{}", line.escape_ascii());
+        }
+    }
+
+    #[test]
+    fn a_head_beyond_its_bounds_is_refused() {
+        let encoded = |count: usize, value: &[u8]| {
+            let fields = vec![Field::new(b"N", value); count];
+            let head = Head {
+                status: 200,
+                status_line: b"200 OK"[..].into(),
+                headers: Slice::new(&fields),
+                content_length: -1,
+            };
+            let mut out = vec![b'x'];
+            let fits = encode_head(&mut out, &head);
+            assert!(fits || out == b"x");
+            fits
+        };
+        assert!(encoded(MOST_HEAD_FIELDS as usize, b"") && !encoded(MOST_HEAD_FIELDS as usize + 1, b""));
+        assert!(encoded(1, &[b'v'; LONGEST_HEAD - 64]) && !encoded(1, &[b'v'; LONGEST_HEAD]));
+        // Whoever encodes it all the same.
+        let head =
+            [&200u16.to_le_bytes()[..], &(-1i64).to_le_bytes(), &6u32.to_le_bytes(), b"200 OK"].concat();
+        let fields = |count: u32| {
+            let fields = [&1u32.to_le_bytes()[..], b"N", &0u32.to_le_bytes()].concat().repeat(count as usize);
+            let payload = [&head, &count.to_le_bytes()[..], &fields].concat();
+            let header = FrameHeader { kind: Kind::Head, flags: 0, length: payload.len() };
+            ReplyFrame::decode(&[&header.encode()[..], &payload].concat()).map(|_| ())
+        };
+        assert_eq!(fields(MOST_HEAD_FIELDS), Ok(()));
+        assert_eq!(fields(MOST_HEAD_FIELDS + 1), Err(WireError::Contents(Kind::Head)));
+    }
+
+    #[test]
+    fn a_greeting_beyond_all_numbers_is_refused() {
+        for (base, is_sound) in [(LAST_SEQUENCE - 1, true), (LAST_SEQUENCE, false), (u32::MAX, false)] {
+            let mut out = Vec::new();
+            encode_hello(&mut out, Hello { pid: 1, slot: 0, connection: 0, base });
+            assert_eq!(ReplyFrame::decode(&out).is_ok(), is_sound, "{base}");
         }
     }
 

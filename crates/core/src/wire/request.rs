@@ -7,8 +7,9 @@ use crate::request::{
     Authorization, BodyLength, ExtraVariable, Field, RequestView, Target, Variable, Variables,
 };
 
-/// The last number that a request can have on its connection; a connection that has reached it is closed.
-pub const LAST_SEQUENCE: u32 = 1 << 30;
+/// The last number that a request can have, on its connection or on the [mark](crate::daemon::board::Mark) of that; a
+/// connection that has reached it is closed.
+pub const LAST_SEQUENCE: u32 = (1 << 30) - 2;
 
 /// The longest request frame, in bytes: httpd's limits allow less, unless they were raised.
 pub const LONGEST_REQUEST: usize = 4 << 20;
@@ -20,6 +21,7 @@ const SCRIPT_RELOADING: u8 = 1;
 const HTTPS: u8 = 2;
 const HEAD: u8 = 4;
 const CONTENT_FILTERS: u8 = 8;
+const IGNORE_ACTIVITY: u8 = 16;
 
 /// The part of a body that comes with its request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -86,6 +88,7 @@ pub fn encode_request(out: &mut Vec<u8>, view: &RequestView<'_>, sequence: u32, 
         out.u8(view.authorization as u8);
         let flag = |is_set, flag| if is_set { flag } else { 0 };
         out.u8(flag(view.target.script_reloading, SCRIPT_RELOADING)
+            | flag(view.target.ignore_activity, IGNORE_ACTIVITY)
             | flag(view.https, HTTPS)
             | flag(view.head, HEAD)
             | flag(view.content_filters, CONTENT_FILTERS));
@@ -150,6 +153,7 @@ fn decode(mut reader: Reader<'_>) -> Option<DecodedRequest<'_>> {
         resource: reader.bytes()?.into(),
         script_mtime,
         script_reloading: flags & SCRIPT_RELOADING != 0,
+        ignore_activity: flags & IGNORE_ACTIVITY != 0,
     };
     if usize::from(reader.u8()?) != Variable::COUNT {
         return None;

@@ -6,6 +6,8 @@ use std::env;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use oxwsgi_core::daemon::Handover;
+
 use crate::problem::Problem;
 use crate::serve::access::{Mode, Need};
 
@@ -14,9 +16,6 @@ const MODULE_NAMES: [&str; 2] = ["libmod_oxwsgi.so", "mod_oxwsgi.so"];
 
 /// The runtime's installed name, and Cargo's.
 const RUNTIME_NAMES: [&str; 2] = ["oxwsgi_runtime.abi3.so", "liboxwsgi_runtime.so"];
-
-/// What starts and watches daemon processes, a copy of this command or a link to it beside the module.
-const SUPERVISOR: &str = "oxwsgi";
 
 /// The module's file.
 #[derive(Clone, Debug)]
@@ -61,7 +60,7 @@ impl Library {
     /// # Errors
     /// The program that it executes for them is not there.
     pub fn check_supervisor(&self) -> Result<(), Problem> {
-        let program = self.module.with_file_name(SUPERVISOR);
+        let program = self.module.with_file_name(Handover::PROGRAM);
         if program.is_file() {
             return Ok(());
         }

@@ -210,6 +210,9 @@ impl Found {
         let listen = Listen::reserve(&options.host, options.port)?;
         let events = Events::open()?;
         let private = Private::create()?;
+        if !options.embedded {
+            private.check_sockets()?;
+        }
         let callable = self.callable();
         let script = match &self.target.source {
             Source::Script { path, .. } => path.clone(),

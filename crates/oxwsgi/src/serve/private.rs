@@ -16,6 +16,9 @@ use crate::problem::Problem;
 
 const PREFIX: &str = "oxwsgi-serve-";
 
+/// A socket's path has at most 107 bytes (`unix(7)`), and its name below the directory at most this many.
+const LONGEST_PATH: usize = 107 - "/wsgi.4194304.99.9.sock".len();
+
 /// Locked as long as its run lives; the kernel unlocks it whatever way the run ends.
 const LOCK: &str = "lock";
 
@@ -56,6 +59,23 @@ impl Private {
     /// Where it is.
     pub fn path(&self) -> &Path {
         self.directory.path()
+    }
+
+    /// Finds out whether sockets can be made in it.
+    ///
+    /// # Errors
+    /// Its path is too long for that.
+    pub fn check_sockets(&self) -> Result<(), Problem> {
+        if self.path().as_os_str().len() <= LONGEST_PATH {
+            return Ok(());
+        }
+        Err(Problem::new(format!(
+            "The temporary directory {} has too long a path",
+            env::temp_dir().display()
+        ))
+        .detail("httpd reaches the application's processes by a socket in it, whose path is limited.")
+        .cure("name another one: TMPDIR=/tmp oxwsgi serve ...")
+        .cure("run the application inside httpd: --embedded"))
     }
 
     /// Writes a file in it that everybody can read.

@@ -387,7 +387,8 @@ impl<'a> Session<'a> {
         let obstacles: Vec<String> =
             std::mem::take(&mut self.obstacles).into_iter().map(|error| error.message).collect();
         let says = |words: &str| obstacles.iter().any(|obstacle| obstacle.contains(words));
-        let crashes = says("ended before it was ready");
+        // With a number in its last words it has found the reason itself.
+        let crashes = says("ended before it was ready") && !says("WSGI10");
         let lacks_library = self.workers.capacity().is_embedded && says("has no shared library");
         let problem = match crashes {
             true => self.crashing(),

@@ -175,17 +175,23 @@ impl Attendant {
             place.connections.take_place()
         })?;
         let connection = place.connections.get(number)?;
-        place.process().mark(number)?.reset();
+        let base = place.process().mark(number)?.begin();
         let mut hello = Vec::with_capacity(32);
-        encode_hello(&mut hello, Hello { pid: std::process::id(), slot: place.slot, connection: number });
+        let greeting = Hello { pid: std::process::id(), slot: place.slot, connection: number, base };
+        encode_hello(&mut hello, greeting);
         if send(&socket, &hello, SendFlags::NOSIGNAL) != Ok(hello.len()) {
             place.connections.give_place_back(number);
             return None;
         }
         place.connections.note_use(number, Instant::now());
+<<<<<<< HEAD
         // Registered with the first of all: what the process cannot keep from its children it shares with them.
         let _ = withheld::withhold(socket.as_raw_fd());
         *connection.link() = Some(Link { socket, sequence: 0, is_promised: true, watch: LinkWatch::Unknown });
+=======
+        *connection.link() =
+            Some(Link { socket, base, sequence: 0, is_promised: true, watch: LinkWatch::Unknown });
+>>>>>>> main
         Some((number, connection))
     }
 
@@ -287,6 +293,7 @@ impl Attendant {
             Inline::All(body) => (body, false),
             Inline::Nothing => (&[][..], view.body != BodyLength::None),
         };
+        let number_on_mark = link.base + sequence;
         let Link { socket, watch, .. } = link;
         let is_muted = AtomicBool::new(false);
         let mute = || {
@@ -299,11 +306,12 @@ impl Attendant {
             process,
             mark,
             tally: &place.tally,
+            is_activity: !view.target.ignore_activity,
             control: place.control,
             mute: &mute,
         };
         self.output.clear();
-        let mut exchange = SocketExchange::new(around, sequence, inline, has_more, &mut self.output);
+        let mut exchange = SocketExchange::new(around, number_on_mark, inline, has_more, &mut self.output);
         let outcome = place.answer(&view, &mut exchange, now, &mut self.admitted);
         let after = exchange.finish(outcome);
         if is_muted.load(Ordering::Relaxed) {

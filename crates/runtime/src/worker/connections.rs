@@ -39,6 +39,8 @@ pub struct Connection {
 pub struct Link {
     /// The socket.
     pub socket: OwnedFd,
+    /// What the mark's numbers of its requests are ahead of those in frames.
+    pub base: u32,
     /// Number of the last request that has come over it; 0 before the first.
     pub sequence: u32,
     /// A ticket was taken for a request that has not come yet, when the connection was accepted.

@@ -37,6 +37,8 @@ pub struct Surroundings<'a> {
     pub mark: Mark<'a>,
     /// The process's counts.
     pub tally: &'a Tally,
+    /// Whether the request keeps the process from being idle (`WSGIIgnoreActivity` says that it does not).
+    pub is_activity: bool,
     /// The process's log.
     pub control: &'static Control,
     /// Stops events on the connection: what comes from now on is the request's body.
@@ -84,8 +86,8 @@ impl std::fmt::Debug for SocketExchange<'_> {
 }
 
 impl<'a> SocketExchange<'a> {
-    /// For request number `sequence`, for which a ticket was taken. `inline` came with it; the rest of its body, when it
-    /// `has_more`, has to be asked for. `output` is empty memory.
+    /// For the request that has number `sequence` on its mark, for which a ticket was taken. `inline` came with it; the
+    /// rest of its body, when it `has_more`, has to be asked for. `output` is empty memory.
     pub fn new(
         around: Surroundings<'a>,
         sequence: u32,
@@ -131,6 +133,13 @@ impl<'a> SocketExchange<'a> {
         }
     }
 
+    #[inline]
+    fn note_activity(&self) {
+        if self.around.is_activity {
+            self.around.tally.note_activity();
+        }
+    }
+
     /// Whether the connection is where it was before the request: nothing of a body is on its way.
     fn is_reusable(&self) -> bool {
         self.sequence < LAST_SEQUENCE && self.flow.as_ref().is_none_or(BodyFlow::is_over)
@@ -167,7 +176,7 @@ impl<'a> SocketExchange<'a> {
         if self.is_lost {
             return Err(FlowError::ClientGone);
         }
-        self.around.tally.note_activity();
+        self.note_activity();
         let sent = if is_last {
             self.transmit_last(&mut parts)
         } else {
@@ -264,7 +273,7 @@ impl Exchange for SocketExchange<'_> {
     }
 
     fn read(&mut self, buffer: &mut [u8]) -> Result<usize, FlowError> {
-        self.around.tally.note_activity();
+        self.note_activity();
         if !self.inline.is_empty() {
             // Copies; it cannot fail.
             return Ok(self.inline.read(buffer).unwrap_or(0));

@@ -60,9 +60,9 @@ impl Tally {
         })
     }
 
-    /// A request has come.
+    /// A request has come. One that is no activity does not count against `inactivity-timeout`.
     #[inline]
-    pub fn admit(&self, now: Instant) -> Admission {
+    pub fn admit(&self, now: Instant, is_activity: bool) -> Admission {
         if self.is_closing() {
             return Admission::Refused;
         }
@@ -74,7 +74,7 @@ impl Tally {
             self.over.fetch_add(1, Ordering::Relaxed);
             return Admission::Refused;
         }
-        if self.notes_activity {
+        if self.notes_activity && is_activity {
             self.last_activity.store(self.since_start(now), Ordering::Relaxed);
         }
         self.rouse();
@@ -84,7 +84,6 @@ impl Tally {
     /// An admitted request is over.
     #[inline]
     pub fn finish(&self, is_last: bool) {
-        self.note_activity();
         self.over.fetch_add(1, Ordering::SeqCst);
         if is_last {
             self.last_is_over.store(true, Ordering::SeqCst);

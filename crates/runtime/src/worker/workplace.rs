@@ -101,7 +101,7 @@ impl Workplace {
             exchange.log(Level::Warning, text.as_bytes());
             return Outcome::Retry(RetryReason::TooOld);
         }
-        let Admission::Granted { is_last } = self.tally.admit(now) else {
+        let Admission::Granted { is_last } = self.tally.admit(now, !view.target.ignore_activity) else {
             return Outcome::Retry(RetryReason::Stopping);
         };
         *admitted = Some(is_last);

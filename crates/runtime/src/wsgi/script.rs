@@ -64,8 +64,8 @@ pub fn is_any_loaded() -> bool {
 enum State<'py> {
     /// The globals of a module that is loaded and up to date.
     Ready(Obj<'py>),
-    /// The globals of a module that is still being loaded, by another thread, or that has lost its `__mtime__`.
-    Unfinished(Obj<'py>),
+    /// The globals of a module that is being loaded, or whose application has taken the mark away.
+    Unmarked(Obj<'py>),
     /// The script has changed since, or its module says so.
     Stale,
     /// Not loaded.
@@ -105,10 +105,8 @@ impl Script {
     ) -> PyResult<'py, Loaded<'py>> {
         let loaded = match self.state(py, names, place, report, target)? {
             State::Ready(globals) => Loaded::Ready(globals),
-            State::Stale if place.settings().is_daemon() => self.outdated(py, place, report),
-            State::Stale | State::Unfinished(_) | State::Missing => {
-                self.load(py, names, place, report, target)?
-            }
+            // What looks stale may be just being loaded, by another thread.
+            _ => self.load(py, names, place, report, target)?,
         };
         if matches!(loaded, Loaded::Ready(_)) && !LOADED.load(Ordering::Relaxed) {
             LOADED.store(true, Ordering::Relaxed);
@@ -136,19 +134,15 @@ impl Script {
     ) -> PyResult<'py, State<'py>> {
         let Some(module) = py.modules().item(self.module_name.get(py))? else { return Ok(State::Missing) };
         let globals = module.module_dict()?;
-        // Set when the script has run to its end.
         let loaded = globals.item(names.mtime.get(py))?.and_then(|mtime| mtime.to_int());
-        if loaded.is_none() {
-            return Ok(State::Unfinished(globals));
-        }
         if !target.script_reloading {
-            return Ok(State::Ready(globals));
+            return Ok(if loaded.is_some() { State::Ready(globals) } else { State::Unmarked(globals) });
         }
         let told = (target.script_mtime >= 0).then_some(target.script_mtime);
         // A daemon process ends over it, so it looks for itself: the server may have looked some time ago.
         let is_certain = told == loaded || (told.is_some() && !place.settings().is_daemon());
         let current = if is_certain { told } else { self.current_mtime(py) };
-        if loaded != current {
+        if loaded.is_none() || loaded != current {
             return Ok(State::Stale);
         }
         let Some(callback) = globals.item(names.reload_required.get(py))? else {
@@ -178,12 +172,9 @@ impl Script {
         let _loading = LOADING.take(py);
         // Another thread may have done it meanwhile.
         let verb = match self.state(py, names, place, report, target)? {
-            State::Ready(globals) => return Ok(Loaded::Ready(globals)),
-            State::Unfinished(globals) if !target.script_reloading => return Ok(Loaded::Ready(globals)),
-            State::Stale | State::Unfinished(_) if place.settings().is_daemon() => {
-                return Ok(self.outdated(py, place, report));
-            }
-            State::Stale | State::Unfinished(_) => {
+            State::Ready(globals) | State::Unmarked(globals) => return Ok(Loaded::Ready(globals)),
+            State::Stale if place.settings().is_daemon() => return Ok(self.outdated(py, place, report)),
+            State::Stale => {
                 py.modules().remove_item(self.module_name.get(py))?;
                 "Reloading"
             }

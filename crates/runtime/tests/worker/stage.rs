@@ -394,6 +394,7 @@ impl Connection {
                 resource: self.script.as_os_str().as_bytes().into(),
                 script_mtime: request.mtime,
                 script_reloading: request.mtime >= 0,
+                ignore_activity: false,
             },
             body,
             authorization: Authorization::Hidden,

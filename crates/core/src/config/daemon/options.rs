@@ -284,7 +284,8 @@ pub const OPTIONS: &[DaemonOption] = &[
         name: "socket-timeout",
         form: "seconds",
         default: "0: `Timeout` of the server",
-        help: "Time for each read and write between the server's process and a daemon process",
+        help: "Time for each read and write between the server's process and a daemon process; a line that the \
+               application logs is a sign of life too",
         invalid: "Invalid socket timeout for WSGI daemon process.",
         setter: |group, text| set(&mut group.limits.socket, value::timeout(text)),
     },
@@ -332,7 +333,7 @@ pub const OPTIONS: &[DaemonOption] = &[
         name: "header-buffer-size",
         form: "bytes",
         default: "0: 32768",
-        help: "Longest header line of a reply, at least 8192",
+        help: "Longest header line of a reply (fields of one name are one line), at least 8192; a whole head takes at most 131072",
         invalid: "Header buffer size must be >= 8192 bytes, or 0 for default.",
         setter: header_buffer_size,
     },

@@ -231,24 +231,6 @@ fn a_new_root_is_roots_to_set() {
 }
 
 #[test]
-fn a_new_root_shortens_paths() {
-    let with_root = |root: Option<&str>| DaemonGroup {
-        chroot: root.map(|root| root.as_bytes().into()),
-        ..DaemonGroup::new(b"shop", Host::Main)
-    };
-    let seen = |root, path: &'static str| {
-        let path = with_root(root).seen_by_group(path.as_bytes());
-        path.map(|path| str::from_utf8(path).unwrap())
-    };
-    assert_eq!(seen(None, "/srv/x.wsgi"), Some("/srv/x.wsgi"));
-    assert_eq!(seen(Some("/srv"), "/srv/x.wsgi"), Some("/x.wsgi"));
-    assert_eq!(seen(Some("/srv/"), "/srv/x.wsgi"), Some("/x.wsgi"));
-    assert_eq!(seen(Some("/"), "/srv/x.wsgi"), Some("/srv/x.wsgi"));
-    assert_eq!(seen(Some("/srv"), "/srv2/x.wsgi"), None);
-    assert_eq!(seen(Some("/srv"), "/etc/x.wsgi"), None);
-}
-
-#[test]
 fn a_name_is_needed() {
     for line in ["", " threads=1"] {
         assert_eq!(parse(line).unwrap_err(), "Name of WSGI daemon process not supplied.");

@@ -1,9 +1,7 @@
 //! Directives that change how one request is served.
 
-use crate::config::directive::{Arguments, Context, Directive, Notice, Setter};
+use crate::config::directive::{Arguments, Context, Directive, Setter};
 use crate::config::value;
-
-const DAEMONS_ONLY: Notice = Notice::Info("has no effect in embedded mode");
 
 pub(super) const DIRECTIVES: &[Directive] = &[
     Directive {
@@ -87,8 +85,8 @@ pub(super) const DIRECTIVES: &[Directive] = &[
         context: Context::FileInfo,
         arguments: Arguments::one("On|Off"),
         default: "Off",
-        help: "Whether a request leaves the inactivity timer alone; for daemon process groups only",
-        setter: Setter::Nothing(value::unused_flag),
-        notice: Some(DAEMONS_ONLY),
+        help: "Whether a request leaves the inactivity timer alone; in daemon process groups only",
+        setter: Setter::Directory(|settings, words| value::flag(&mut settings.ignore_activity, words)),
+        notice: None,
     },
 ];

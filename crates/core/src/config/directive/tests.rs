@@ -54,7 +54,6 @@ fn set(line: &str) -> Blocks {
 
 /// Lines that are accepted, whatever they do.
 const ACCEPTED: &[&str] = &[
-    "WSGIIgnoreActivity off",
     "WSGISocketRotation Off",
     "WSGIAcceptMutex posixsem",
     "WSGIAcceptMutex Default",
@@ -266,6 +265,7 @@ const SETTERS: &[(&str, Holds)] = &[
     }),
     ("WSGISocketPrefix run/wsgi", |set| set.process.socket_prefix.as_deref() == Some(b"run/wsgi")),
     ("WSGIErrorOverride On", |set| set.directory.error_override == Some(true)),
+    ("WSGIIgnoreActivity on", |set| set.directory.ignore_activity == Some(true)),
     ("WSGIApplicationGroup blog", |set| {
         set.directory.application_group.as_ref().is_some_and(|group| group.text() == b"blog")
     }),

@@ -31,6 +31,7 @@ fn full() -> DirectorySettings {
         callable_object: Some(CallableName::new(b"outer")),
         pass_authorization: Some(true),
         script_reloading: Some(false),
+        ignore_activity: Some(true),
         error_override: Some(true),
         chunked_request: Some(true),
         map_head_to_get: Some(MapHeadToGet::Off),
@@ -52,6 +53,7 @@ fn other() -> DirectorySettings {
         callable_object: Some(CallableName::new(b"inner")),
         pass_authorization: Some(false),
         script_reloading: Some(true),
+        ignore_activity: Some(false),
         error_override: Some(false),
         chunked_request: Some(false),
         map_head_to_get: Some(MapHeadToGet::On),
@@ -108,7 +110,7 @@ fn defaults() {
     assert_eq!(resolved.callable_object, Callable::DEFAULT);
     assert!(!resolved.pass_authorization);
     assert!(resolved.script_reloading);
-    assert!(!resolved.error_override);
+    assert!(!resolved.error_override && !resolved.ignore_activity);
     assert!(!resolved.chunked_request);
     assert_eq!(resolved.map_head_to_get, MapHeadToGet::Auto);
     assert!(!resolved.enable_sendfile);
@@ -125,7 +127,7 @@ fn settings_reach_the_request() {
     assert_eq!(resolved.application_group, name("outer").unwrap().as_expression());
     assert_eq!(resolved.callable_object, Callable::Literal(b"outer"));
     assert!(resolved.pass_authorization && resolved.chunked_request && resolved.enable_sendfile);
-    assert!(resolved.error_override);
+    assert!(resolved.error_override && resolved.ignore_activity);
     assert!(!resolved.script_reloading);
     assert_eq!(resolved.map_head_to_get, MapHeadToGet::Off);
     let trust = resolved.trust.unwrap();
