@@ -175,6 +175,57 @@ def application(environ, start_response):
 }
 
 #[test]
+fn a_forked_child_keeps_no_client_waiting() {
+    let stage = Stage::new(
+        r#"
+import os, time
+
+def application(environ, start_response):
+    if os.fork() == 0:
+        print("child at work")
+        time.sleep(2)
+        os._exit(0)
+    start_response("200 OK", [])
+    yield b"some"
+    time.sleep(60)
+"#,
+    );
+    let mut worker = stage.ready();
+    let request = Request::to("/");
+    let mut connection = worker.connect();
+    connection.send(&request).unwrap();
+    connection.receive_until(&request, |answer| !answer.body.is_empty());
+    let start = Instant::now();
+    worker.child.kill().unwrap();
+    assert_eq!(connection.receive(&request).outcome, None);
+    assert!(start.elapsed() < Duration::from_millis(1500), "the child has the connection");
+    worker.wait();
+}
+
+#[test]
+fn a_forked_child_that_goes_on_answers_nobody() {
+    let stage = Stage::new(
+        r#"
+import os
+
+def application(environ, start_response):
+    os.fork()
+    start_response("200 OK", [("X-Pid", str(os.getpid()))])
+    return [b"done"]
+"#,
+    );
+    let worker = stage.ready();
+    let mut connection = worker.connect();
+    for _ in 0..5 {
+        let answer = connection.get("/");
+        assert_eq!(
+            (answer.text().as_str(), answer.headers[0].1.as_str()),
+            ("done", &*worker.child.id().to_string())
+        );
+    }
+}
+
+#[test]
 fn threads_of_the_application_are_waited_for_or_left() {
     for (daemon, text) in [("False", "thread is done"), ("True", "exit")] {
         let stage = Stage::new(&format!(

@@ -84,6 +84,24 @@ fn more_requests_than_threads_wait_in_the_queue_and_all_are_answered() {
 }
 
 #[test]
+fn requests_that_come_while_the_script_is_loaded_wait_for_it() {
+    let script = format!("import time\ntime.sleep(0.3)\n{HELLO}");
+    for reloading in [true, false] {
+        let stage = Stage::new(&script).with(|group| group.threads = 4);
+        let worker = stage.ready();
+        let mtime = if reloading { stage.mtime() } else { -1 };
+        std::thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| {
+                    let answer = worker.connect().ask(&Request { mtime, ..Request::to("/") });
+                    assert_eq!(answer.text(), "hello /", "{answer:?}");
+                });
+            }
+        });
+    }
+}
+
+#[test]
 fn a_lost_ticket_is_found_again() {
     let stage = Stage::new(HELLO).with(|group| group.threads = 1);
     let worker = stage.ready();
