@@ -16,6 +16,9 @@ from .kit import Kit, run
 from .server import Server
 from .workload import WORKLOADS, Workload
 
+#: How long a worker has lived before it is killed: one that dies young is replaced with hesitation.
+PROVEN_SECONDS = 1.5
+
 
 @dataclass(frozen=True)
 class Setup:
@@ -138,7 +141,7 @@ def next_answer(contender: Contender, workload: Workload) -> dict[str, float]:
         server.wait_until_listening()
         server.load(requests=workload.size.warm_up)
         (worker,) = server.worker_pids()
-        time.sleep(0.2)
+        time.sleep(PROVEN_SECONDS)
         began = time.monotonic()
         os.kill(worker, signal.SIGKILL)
         server.wait_until_good()
