@@ -184,14 +184,10 @@ impl Attendant {
             return None;
         }
         place.connections.note_use(number, Instant::now());
-<<<<<<< HEAD
         // Registered with the first of all: what the process cannot keep from its children it shares with them.
         let _ = withheld::withhold(socket.as_raw_fd());
-        *connection.link() = Some(Link { socket, sequence: 0, is_promised: true, watch: LinkWatch::Unknown });
-=======
         *connection.link() =
             Some(Link { socket, base, sequence: 0, is_promised: true, watch: LinkWatch::Unknown });
->>>>>>> main
         Some((number, connection))
     }
 

@@ -35,7 +35,7 @@ fn an_idle_worker_ends_in_good_order() {
         connection.get("/");
         connection.ask(&Request { application_group: "sub", ..Request::to("/") });
         worker.signal(signal);
-        let reason = if signal == libc::SIGUSR1 { Reason::EvictionSignal } else { Reason::ShutdownSignal };
+        let reason = if signal == libc::SIGUSR1 { Reason::GracefulSignal } else { Reason::ShutdownSignal };
         worker.expect(&FromWorker::Ending(reason));
         worker.expect(&FromWorker::Stopping);
         assert_eq!(worker.wait().code(), Some(0));
@@ -54,7 +54,7 @@ fn an_idle_worker_ends_in_good_order() {
         let hello = connection.hello.unwrap();
         assert!(connection.is_closed());
         assert!(
-            !worker.process().was_accepted(hello.pid, hello.connection, 3),
+            !worker.process().was_accepted(hello.pid, hello.connection, hello.base + 3),
             "the next may be tried elsewhere"
         );
     }
@@ -102,7 +102,7 @@ fn a_worker_that_does_not_end_in_time_is_ended() {
     worker.expect_log("Shutdown timeout expired; aborting daemon process 'site'.");
     assert_eq!(connection.receive(&request).outcome, None);
     let hello = connection.hello.unwrap();
-    assert!(worker.process().was_accepted(hello.pid, hello.connection, 1), "it was begun");
+    assert!(worker.process().was_accepted(hello.pid, hello.connection, hello.base + 1), "it was begun");
 }
 
 #[test]

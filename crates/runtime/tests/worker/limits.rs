@@ -55,7 +55,7 @@ fn maximum_requests_are_a_maximum() {
     let answer = if sent.is_ok() { second.receive(&Request::to("/")) } else { Default::default() };
     assert!(answer.outcome.is_none() && answer.retry.is_none_or(|reason| reason == RetryReason::Stopping));
     let hello = second.hello.unwrap();
-    assert!(!worker.process().was_accepted(hello.pid, hello.connection, 2));
+    assert!(!worker.process().was_accepted(hello.pid, hello.connection, hello.base + 2));
     assert_eq!(first.receive(&request).text(), "done");
     assert_eq!(worker.wait().code(), Some(0));
     assert_eq!(worker.process().served(), 3);
@@ -252,7 +252,7 @@ fn a_changed_script_restarts_the_process_and_the_request_is_given_back() {
     let answer = connection.ask(&Request { mtime: stage.mtime(), ..Request::to("/") });
     assert_eq!((answer.retry, answer.outcome), (Some(RetryReason::Reload), None));
     let hello = connection.hello.unwrap();
-    assert!(!worker.process().was_accepted(hello.pid, hello.connection, 3));
+    assert!(!worker.process().was_accepted(hello.pid, hello.connection, hello.base + 3));
     worker.expect(&FromWorker::Ending(Reason::ScriptReload));
     assert!(
         answer
