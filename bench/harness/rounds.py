@@ -16,7 +16,6 @@ from .kit import Kit, run
 from .server import Server
 from .workload import WORKLOADS, Workload
 
-
 #: How long a worker has lived before it is killed: one that dies young is replaced with hesitation.
 PROVEN_SECONDS = 1.5
 

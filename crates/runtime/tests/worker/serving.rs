@@ -254,7 +254,7 @@ fn hundreds_of_connections_come_and_go() {
     wait_for("the close of most", || {
         kept.iter_mut().filter_map(|connection| (!connection.is_closed()).then_some(())).count() <= 128
     });
-    // Numbers are used again in the order in which they became free: this one was not yet.
+    // The first ones' numbers are others' by now.
     let closed =
         kept.iter_mut().rev().find_map(|connection| connection.is_closed().then_some(connection)).unwrap();
     let hello = closed.hello.unwrap();
