@@ -13,7 +13,7 @@ use oxwsgi_core::report::Level;
 
 use crate::apache::brigade::{Brigade, First, Status};
 use crate::apache::record::Request;
-use crate::apache::{ffi, log};
+use crate::apache::{ffi, log, request};
 
 /// Asked of the input filters at once: what httpd reads from a socket at once.
 const LEAST_READ: usize = 8 * 1024;
@@ -255,6 +255,13 @@ impl<'r> BrigadeExchange<'r> {
         }
     }
 
+    /// Whether this is a reply to HEAD of which the client has everything: mod_http2 drops the bytes of the body that come
+    /// with the head, and sends those that come later. A filter of the content may still hold the head back.
+    #[inline]
+    fn has_all_of_head(&self) -> bool {
+        self.stage >= Stage::Body && self.request.is_head() && !request::has_content_filters(self.request)
+    }
+
     /// Sends what `fill` puts into the brigade.
     #[inline]
     fn pass(
@@ -363,6 +370,7 @@ impl Exchange for BrigadeExchange<'_> {
     }
 
     fn send(&mut self, blocks: &[Bytes<'_>], flags: Send) -> Result<(), FlowError> {
+        let blocks = if self.has_all_of_head() { &[] } else { blocks };
         self.pass(flags, |output| {
             for block in blocks {
                 if !block.is_empty() {
@@ -375,6 +383,9 @@ impl Exchange for BrigadeExchange<'_> {
     }
 
     fn send_file(&mut self, descriptor: i32, offset: u64, length: u64, flags: Send) -> Result<(), FlowError> {
+        if self.has_all_of_head() {
+            return self.pass(flags, |_| Ok(()));
+        }
         let (use_sendfile, is_foreign) = (self.enable_sendfile, self.is_proxied);
         self.pass(flags, |output| {
             if is_foreign {

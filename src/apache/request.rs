@@ -245,7 +245,7 @@ fn maps_head(request: Request<'_>, settings: &RequestSettings<'_>) -> bool {
 }
 
 /// Whether a filter works on the reply's content (mod_deflate, mod_include): such filters come first.
-fn has_content_filters(request: Request<'_>) -> bool {
+pub fn has_content_filters(request: Request<'_>) -> bool {
     // SAFETY: the handle's record is alive, and so are its filters and their records, none of which is null.
     let first = unsafe { (*(*(*request.as_raw()).output_filters).frec).ftype };
     first < ffi::AP_FTYPE_PROTOCOL

@@ -80,8 +80,9 @@ def test_statuses(client, status):
 
 
 @pytest.mark.differs("the reply to a HEAD request over HTTP/2 has no body", reference="daemon")
-def test_head(client):
-    response = client.head("/iteration/large")
+@pytest.mark.parametrize("path", ["large", "generator", "many"])
+def test_head(client, path):
+    response = client.head(f"/iteration/{path}")
     assert (response.status_code, response.content) == (200, b"")
 
 

@@ -46,6 +46,9 @@ impl GroupClient {
     /// Serves a request on the calling thread, start to finish. What it answers is never [`Outcome::Retry`]; a failure
     /// has been logged on the request.
     pub fn serve<E: ServerExchange>(&self, view: &RequestView<'_>, exchange: &mut E) -> Outcome {
+        if self.board.as_ref().is_some_and(|board| board.threads() == 0) {
+            return self.refuse(&Problem::NoThreads, view, exchange);
+        }
         if let Some(owner) = self.settings.script_owner
             && let Err(offence) = ownership::check(owner, &view.target.script)
         {

@@ -16,6 +16,9 @@ pub enum Problem {
     /// The server's process has no descriptor, or no memory, left.
     #[error("no socket can be had for a connection to it: {0}")]
     Socket(io::Error),
+    /// Its processes run scripts alone.
+    #[error("it has threads=0, so that its processes run import scripts and serve no requests")]
+    NoThreads,
     /// As many requests wait for a thread as may.
     #[error(
         "all its threads are busy and its queue is full (listen-backlog={0}); the client is told to come again later"
@@ -128,6 +131,7 @@ impl Problem {
             Self::NoMore(..) => 1122,
             Self::NotTaken(_) => 1123,
             Self::Descriptor(_) => 1124,
+            Self::NoThreads => 1125,
             Self::Owner(offence) => offence.number().0,
         })
     }
@@ -140,6 +144,7 @@ impl Problem {
             | Self::LongLine(_)
             | Self::Write(_)
             | Self::Descriptor(_)
+            | Self::NoThreads
             | Self::OutsideRoot { .. } => 500,
             Self::QueueFull(_) | Self::Unreachable { .. } | Self::Connect { .. } | Self::GivenBack(_) => 503,
             Self::TooOld | Self::NoHead(..) | Self::NoMore(..) => 504,

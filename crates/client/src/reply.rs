@@ -1,7 +1,7 @@
 //! A reply on its way from the worker's frames to the server's exchange. Everything that comes is a claim: that the frames
 //! are in a sensible order, that the body is as long as its head says, and that a descriptor is a file, is checked here.
 
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 
 use oxwsgi_core::borrowed::Slice;
 use oxwsgi_core::exchange::{FlowError, Head, Outcome, RetryReason, Send};
@@ -33,6 +33,9 @@ pub struct Reply {
     pub hello: Option<Hello>,
     /// There will be no body, whatever its length is said to be.
     pub is_head_request: bool,
+    /// A filter of the server works on the body, and makes what it does depend on the blocks it gets: each goes to it as the
+    /// application gave it.
+    pub is_filtered: bool,
     /// The worker does not have all of the request's body.
     pub may_ask: bool,
     /// It has asked for it.
@@ -96,6 +99,7 @@ impl Reply {
         Self {
             hello,
             is_head_request: false,
+            is_filtered: false,
             may_ask: false,
             asked: false,
             stage: Stage::Silent,
@@ -300,6 +304,9 @@ impl Reply {
         self.data = (piece.len() < left).then(|| (left - piece.len(), flags));
         if self.data.is_none() {
             self.finish_part(flags, pieces, exchange)?;
+            if self.is_filtered && pieces.flags.has(Send::FLUSH) {
+                self.pass(pieces, exchange)?;
+            }
         }
         Ok(())
     }
@@ -376,7 +383,7 @@ impl Reply {
             return Ok(());
         }
         self.is_under_way = true;
-        Ok(exchange.send_file(descriptor.as_raw_fd(), offset, length, flags)?)
+        Ok(exchange.send_received_file(descriptor.as_fd(), offset, length, flags)?)
     }
 
     fn end(&self, outcome: Outcome) -> Result<Outcome, Fault> {

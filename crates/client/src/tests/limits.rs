@@ -167,3 +167,10 @@ fn a_reply_that_is_of_no_use_is_given_up() {
     assert_eq!((outcome, exchange.sent().len(), exchange.logged.len()), (Outcome::Sent, 24, 0));
     assert_eq!(group.get().0, Outcome::Broken);
 }
+
+#[test]
+fn a_group_without_threads_serves_nothing() {
+    let group = Group::new(1, 0);
+    let (outcome, exchange) = group.get();
+    assert_eq!((outcome, exchange.numbers()), (Outcome::Refused(500), vec!["WSGI1125"]));
+}

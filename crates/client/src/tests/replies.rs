@@ -39,6 +39,27 @@ fn pieces_that_come_together_go_on_together() {
 }
 
 #[test]
+fn a_filter_gets_each_piece_as_it_was_sent() {
+    let group = Group::new(1, 1);
+    group.accept(|worker| {
+        worker.begin();
+        worker.head(-1, &[]);
+        worker.data(b"ab", Send::FLUSH);
+        worker.data(b"cd", Send::MORE);
+        worker.data(b"ef", Send::FLUSH);
+        worker.end(Outcome::Sent);
+        worker.flush();
+    });
+    let mut exchange = TestExchange::new();
+    let outcome = with_view(BodyLength::None, &[], |view| {
+        group.client.serve(&RequestView { content_filters: true, ..*view }, &mut exchange)
+    });
+    assert_eq!(outcome, Outcome::Sent);
+    let wanted = [(&b"ab"[..], Send::FLUSH), (b"cdef", Send::FLUSH), (b"", Send::LAST)];
+    assert_eq!(exchange.sends, wanted.map(|(bytes, flags)| (bytes.to_vec(), flags)));
+}
+
+#[test]
 fn an_end_may_come_late() {
     let (outcome, exchange) = answered(|worker| {
         worker.begin();

@@ -75,11 +75,9 @@ impl Board {
     pub fn create(processes: u32, threads: u32) -> io::Result<(Self, OwnedFd)> {
         let processes = processes.min(MOST_PROCESSES);
         let (memory, descriptor) = SharedWords::create(HEADER + PROCESS * processes as usize)?;
-        let words = memory.words();
-        words[PROCESSES_WORD].store(processes, Ordering::Relaxed);
-        words[THREADS_WORD].store(threads, Ordering::Relaxed);
-        words[MAGIC_WORD].store(MAGIC, Ordering::Release);
-        Ok((Self { memory, processes, threads }, descriptor))
+        let board = Self { memory, processes, threads };
+        board.restore();
+        Ok((board, descriptor))
     }
 
     /// The board behind a descriptor.
@@ -94,6 +92,15 @@ impl Board {
         }
         let threads = word(THREADS_WORD);
         Ok(Self { memory, processes, threads })
+    }
+
+    /// For the supervisor, before it starts a process: what says that this is a board of this shape. The site may have
+    /// written over it.
+    pub fn restore(&self) {
+        let words = self.memory.words();
+        words[PROCESSES_WORD].store(self.processes, Ordering::Relaxed);
+        words[THREADS_WORD].store(self.threads, Ordering::Relaxed);
+        words[MAGIC_WORD].store(MAGIC, Ordering::Release);
     }
 
     /// How many process slots there are.
@@ -366,6 +373,16 @@ mod tests {
         process.set_pid(7);
         process.bury(9);
         assert_eq!((process.pid(), process.state(), process.wait_status()), (7, State::Dead, 9));
+    }
+
+    #[test]
+    fn a_board_that_was_written_over_is_restored() {
+        let (board, descriptor) = Board::create(2, 3).unwrap();
+        board.memory.words().iter().for_each(|word| word.store(u32::MAX, Ordering::Relaxed));
+        assert!(Board::open(descriptor.as_fd()).is_err());
+        board.restore();
+        let other = Board::open(descriptor.as_fd()).unwrap();
+        assert_eq!((other.processes(), other.threads()), (2, 3));
     }
 
     #[test]

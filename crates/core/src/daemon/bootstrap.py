@@ -1,4 +1,4 @@
-# Makes a worker of the `python` that runs this: loads the runtime, whose file is the first argument, as an extension module.
+# Makes a worker of the `python` that runs this: loads the runtime, its first argument, as an extension.
 
 import sys
 

@@ -21,6 +21,7 @@ mod status;
 pub mod syslog;
 pub mod title;
 pub mod users;
+pub mod withheld;
 
 pub use account::Account;
 pub use child::{Process, exists, watch};

@@ -43,7 +43,8 @@ pub enum ReplyFrame<'a> {
     Head(DecodedHead<'a>),
     /// As many bytes of the reply follow.
     Data(usize, Send),
-    /// A part of a file: offset and length in bytes. Its descriptor comes with the frame's first byte.
+    /// A part of a file: offset and length in bytes. Its descriptor comes with the frame's first byte, or with that of frames that
+    /// were sent together with it.
     File(u64, u64, Send),
     /// A line for the request's log.
     Log(Level, &'a [u8]),
@@ -227,7 +228,7 @@ pub const fn encode_data_header(length: usize, flags: Send) -> [u8; HEADER] {
     FrameHeader { kind: Kind::Data, flags: flags.0 as u8, length }.encode()
 }
 
-/// Appends a `FILE`; its descriptor goes with the first byte.
+/// Appends a `FILE`; its descriptor goes with the first byte of what is sent.
 pub fn encode_file(out: &mut Vec<u8>, offset: u64, length: u64, flags: Send) {
     framed(out, Kind::File, flags.0 as u8, |out| {
         out.u64(offset);

@@ -172,6 +172,7 @@ impl Group {
         let (mut stream, output) = Stream::new(position)?;
         let Some(slot) = self.slots.take() else { return Ok(None) };
         let process = self.process(slot);
+        self.board.restore();
         process.assign();
         let Launched { process, notes } =
             match self.recipe.launch.start(output.as_fd(), child_control.as_fd()) {

@@ -1,12 +1,13 @@
 //! The connections of a worker, by number. Who has a connection's claim has its socket; the main thread takes those that
 //! nobody uses, to close them.
 
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use oxwsgi_core::daemon::board::{CONNECTIONS, Process};
+use oxwsgi_core::os::withheld;
 use oxwsgi_core::worker::{Claim, Numbers};
 
 /// How long a connection stays without a request.
@@ -88,7 +89,9 @@ impl Connections {
     /// Closes a connection whose claim the caller has, and keeps.
     pub fn close(&self, number: u32) {
         if let Some(connection) = self.get(number) {
-            drop(connection.link().take());
+            if let Some(link) = connection.link().take() {
+                withheld::release(link.socket.as_raw_fd());
+            }
             self.give_place_back(number);
         }
     }

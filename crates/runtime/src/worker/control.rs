@@ -1,13 +1,15 @@
 //! The socket to the supervisor. Lines outside of requests go over it; when the supervisor is gone, to standard error.
 
 use std::io::Write;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use oxwsgi_core::abi::{Log, LogSink};
+use oxwsgi_core::daemon::bootstrap::CONTROL as CONTROL_NUMBER;
 use oxwsgi_core::daemon::{FromWorker, LONGEST_MESSAGE, Reason, ToWorker, decode, encode};
 use oxwsgi_core::os::packet::{self, Wait};
+use oxwsgi_core::os::withheld;
 use oxwsgi_core::report::Level;
 
 static CONTROL: OnceLock<Control> = OnceLock::new();
@@ -44,6 +46,10 @@ impl Log for ProcessLog {
 impl Control {
     /// Takes the socket over, once.
     pub fn begin(socket: OwnedFd) -> &'static Self {
+        for number in [socket.as_raw_fd(), CONTROL_NUMBER] {
+            // Otherwise what a forked child of the application logs looks like this process's: no great harm.
+            let _ = withheld::withhold(number);
+        }
         CONTROL.get_or_init(|| Self { socket, gone: AtomicBool::new(false) })
     }
 

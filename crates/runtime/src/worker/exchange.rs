@@ -9,6 +9,7 @@ use oxwsgi_core::daemon::board::{Mark, Process};
 use oxwsgi_core::exchange::{Exchange, FlowError, Head, Outcome, RetryReason, Send};
 use oxwsgi_core::os::file;
 use oxwsgi_core::os::packet::Wait;
+use oxwsgi_core::os::withheld;
 use oxwsgi_core::report::Level;
 use oxwsgi_core::wire::{
     BodyError, BodyFlow, LAST_SEQUENCE, MOST_DATA, encode_data_header, encode_end, encode_file, encode_head,
@@ -146,6 +147,10 @@ impl<'a> SocketExchange<'a> {
 
     /// Nothing is done for this request any more, but to send what there is: the connection and the thread are free.
     fn let_next_come(&mut self) {
+        if withheld::is_in_forked_child() {
+            // The request is the parent's, and so are its mark and its ticket.
+            return;
+        }
         if self.is_reusable() {
             self.around.mark.finish(self.sequence);
         }
@@ -333,8 +338,9 @@ impl Exchange for SocketExchange<'_> {
         if length == 0 {
             return self.send(&[], flags);
         }
-        // Its descriptor goes with the frame's first byte.
-        self.flush(false)?;
+        if self.is_lost {
+            return Err(FlowError::ClientGone);
+        }
         let ends = flags.has(Send::LAST | Send::DONE);
         encode_file(self.output, offset, length, Send(flags.0 & (Send::FLUSH | Send::LAST).0));
         if ends {

@@ -82,7 +82,7 @@ pub fn run(py: Attached<'_>) -> PyResult<'_, ()> {
 
 /// The life of a process that serves requests, from here to the point where Python is to end; false when that must not be.
 fn serve_requests(mut orders: Orders, control: &'static Control) -> std::io::Result<bool> {
-    let mut signals = Signals::catch()?;
+    let mut signals = Signals::catch(&orders.group.limits)?;
     let imports = std::mem::take(&mut orders.group.imports);
     let (threads, stack_size) = (orders.group.threads, orders.group.resources.stack_size);
     let (limits, epoch) = (orders.group.limits, orders.epoch);

@@ -199,7 +199,7 @@ impl Monitor {
         looks.into_iter().flatten().min().map(|look| look.saturating_duration_since(now))
     }
 
-    /// Whether there is something to look at soon. Puts tickets right that somebody has taken away.
+    /// Whether there is something to look at soon. Puts tickets right that somebody has taken away or made up.
     fn is_moving(&mut self, now: Instant, observed: &Observed<'_>) -> bool {
         let process = self.place.process();
         let (admitted, over) = self.place.tally.counts();
@@ -210,12 +210,12 @@ impl Monitor {
             return true;
         }
         let expected = self.place.board.threads().saturating_sub(u32::try_from(busy).unwrap_or(u32::MAX));
-        let is_short = idle < expected;
-        if is_short && now - self.still.since >= STILL {
-            // Whoever had them sends a request at once, or never.
+        let is_wrong = idle != expected;
+        if is_wrong && now - self.still.since >= STILL {
+            // Whoever had one sends a request at once, or never; and a site may write to its own board.
             process.correct(idle, expected);
         }
-        is_short || busy > 0
+        is_wrong || busy > 0
     }
 
     fn wait(&self, pause: Option<Duration>) {

@@ -2,9 +2,10 @@
 
 use std::io;
 use std::mem::MaybeUninit;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::time::Duration;
 
+use oxwsgi_core::os::withheld;
 use rustix::event::Timespec;
 use rustix::event::epoll::{self, EventData, EventFlags};
 use rustix::event::{EventfdFlags, eventfd};
@@ -40,6 +41,7 @@ impl Poller {
         epoll::add(&epoll, &wake, EventData::new_u64(WAKE), EventFlags::IN)?;
         // Every process of the group is told of every connection: were it one alone, it could be one without a free thread.
         epoll::add(&epoll, queue, EventData::new_u64(QUEUE), EventFlags::IN | EventFlags::ET)?;
+        withheld::withhold(epoll.as_raw_fd())?;
         Ok(Self { epoll, wake })
     }
 

@@ -2,10 +2,11 @@
 //! ticket of its own process, so that requests wait in the queue as long as no thread of the group is free.
 
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use oxwsgi_core::daemon::board::Process;
+use oxwsgi_core::os::withheld;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use rustix::net::{SocketFlags, accept_with};
@@ -34,6 +35,7 @@ impl Queue {
     pub fn new(listener: OwnedFd) -> io::Result<Self> {
         // All processes of the group are told of a connection, and one gets it.
         rustix::io::ioctl_fionbio(&listener, true)?;
+        withheld::withhold(listener.as_raw_fd())?;
         Ok(Self { listener, is_waited_in: AtomicBool::new(false) })
     }
 

@@ -7,7 +7,7 @@ use std::sync::mpsc::{Sender, channel};
 use std::thread::JoinHandle;
 
 use oxwsgi_core::boundary::guard;
-use oxwsgi_core::daemon::Reason;
+use oxwsgi_core::daemon::{Limits, Reason};
 use oxwsgi_core::os::signals;
 
 use crate::wsgi;
@@ -16,14 +16,17 @@ use crate::wsgi;
 #[derive(Debug)]
 pub struct Signals {
     pipe: OwnedFd,
+    /// What `SIGUSR1` asks for.
+    eviction: Reason,
     teller: Option<(Sender<i32>, JoinHandle<()>)>,
 }
 
 impl Signals {
-    /// Catches them, from now on.
-    pub fn catch() -> io::Result<Self> {
+    /// Catches them, from now on. Without a time of its own an eviction is as graceful as other ends.
+    pub fn catch(limits: &Limits) -> io::Result<Self> {
         let caught = [libc::SIGTERM, libc::SIGINT, libc::SIGUSR1, libc::SIGXCPU, libc::SIGHUP, libc::SIGUSR2];
-        Ok(Self { pipe: signals::catch(&caught)?, teller: None })
+        let eviction = limits.eviction.map_or(Reason::GracefulSignal, |_| Reason::EvictionSignal);
+        Ok(Self { pipe: signals::catch(&caught)?, eviction, teller: None })
     }
 
     /// The reasons to end that have come. What is the application's is told to it.
@@ -34,7 +37,7 @@ impl Signals {
         for number in bytes[..count].iter().map(|byte| i32::from(*byte)) {
             match number {
                 libc::SIGTERM | libc::SIGINT => reasons.push(Reason::ShutdownSignal),
-                libc::SIGUSR1 => reasons.push(Reason::EvictionSignal),
+                libc::SIGUSR1 => reasons.push(self.eviction),
                 libc::SIGXCPU => reasons.push(Reason::CpuTimeLimit),
                 number => self.tell(number),
             }

@@ -7,6 +7,8 @@ use oxwsgi_core::boundary::guard;
 use oxwsgi_core::daemon::board::{Board, Process, State};
 use oxwsgi_core::daemon::{Limits, Reason};
 use oxwsgi_core::exchange::{Exchange, Outcome, RemoteExchange, RetryReason};
+use oxwsgi_core::os::packet::Wait;
+use oxwsgi_core::os::{process, withheld};
 use oxwsgi_core::report::Level;
 use oxwsgi_core::request::RequestView;
 use oxwsgi_core::worker::Crew;
@@ -111,6 +113,15 @@ impl Workplace {
             || Ok(wsgi::serve(view, &mut RemoteExchange::new(exchange))),
             |panic| Err(panic.to_owned()),
         );
+        if withheld::is_in_forked_child() {
+            let text = format!(
+                "WSGI1025: A process that the application has forked came back from it, and ends here: it must call \
+                 os._exit(). Daemon process '{}' itself goes on.",
+                self.group
+            );
+            self.control.log(Level::Error, text.as_bytes(), Wait::Never);
+            process::end_now(0);
+        }
         match served {
             Ok(outcome) => {
                 if outcome == Outcome::Retry(RetryReason::Reload) {

@@ -35,7 +35,7 @@ fn an_idle_worker_ends_in_good_order() {
         connection.get("/");
         connection.ask(&Request { application_group: "sub", ..Request::to("/") });
         worker.signal(signal);
-        let reason = if signal == libc::SIGUSR1 { Reason::EvictionSignal } else { Reason::ShutdownSignal };
+        let reason = if signal == libc::SIGUSR1 { Reason::GracefulSignal } else { Reason::ShutdownSignal };
         worker.expect(&FromWorker::Ending(reason));
         worker.expect(&FromWorker::Stopping);
         assert_eq!(worker.wait().code(), Some(0));
@@ -54,7 +54,7 @@ fn an_idle_worker_ends_in_good_order() {
         let hello = connection.hello.unwrap();
         assert!(connection.is_closed());
         assert!(
-            !worker.process().was_accepted(hello.pid, hello.connection, 3),
+            !worker.process().was_accepted(hello.pid, hello.connection, hello.base + 3),
             "the next may be tried elsewhere"
         );
     }
@@ -102,7 +102,7 @@ fn a_worker_that_does_not_end_in_time_is_ended() {
     worker.expect_log("Shutdown timeout expired; aborting daemon process 'site'.");
     assert_eq!(connection.receive(&request).outcome, None);
     let hello = connection.hello.unwrap();
-    assert!(worker.process().was_accepted(hello.pid, hello.connection, 1), "it was begun");
+    assert!(worker.process().was_accepted(hello.pid, hello.connection, hello.base + 1), "it was begun");
 }
 
 #[test]
@@ -172,6 +172,57 @@ def application(environ, start_response):
     );
     let worker = stage.ready();
     assert_eq!(worker.get("/").text(), libc::SIGTERM.to_string());
+}
+
+#[test]
+fn a_forked_child_keeps_no_client_waiting() {
+    let stage = Stage::new(
+        r#"
+import os, time
+
+def application(environ, start_response):
+    if os.fork() == 0:
+        print("child at work")
+        time.sleep(2)
+        os._exit(0)
+    start_response("200 OK", [])
+    yield b"some"
+    time.sleep(60)
+"#,
+    );
+    let mut worker = stage.ready();
+    let request = Request::to("/");
+    let mut connection = worker.connect();
+    connection.send(&request).unwrap();
+    connection.receive_until(&request, |answer| !answer.body.is_empty());
+    let start = Instant::now();
+    worker.child.kill().unwrap();
+    assert_eq!(connection.receive(&request).outcome, None);
+    assert!(start.elapsed() < Duration::from_millis(1500), "the child has the connection");
+    worker.wait();
+}
+
+#[test]
+fn a_forked_child_that_goes_on_answers_nobody() {
+    let stage = Stage::new(
+        r#"
+import os
+
+def application(environ, start_response):
+    os.fork()
+    start_response("200 OK", [("X-Pid", str(os.getpid()))])
+    return [b"done"]
+"#,
+    );
+    let worker = stage.ready();
+    let mut connection = worker.connect();
+    for _ in 0..5 {
+        let answer = connection.get("/");
+        assert_eq!(
+            (answer.text().as_str(), answer.headers[0].1.as_str()),
+            ("done", &*worker.child.id().to_string())
+        );
+    }
 }
 
 #[test]

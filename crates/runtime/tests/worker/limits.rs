@@ -55,7 +55,7 @@ fn maximum_requests_are_a_maximum() {
     let answer = if sent.is_ok() { second.receive(&Request::to("/")) } else { Default::default() };
     assert!(answer.outcome.is_none() && answer.retry.is_none_or(|reason| reason == RetryReason::Stopping));
     let hello = second.hello.unwrap();
-    assert!(!worker.process().was_accepted(hello.pid, hello.connection, 2));
+    assert!(!worker.process().was_accepted(hello.pid, hello.connection, hello.base + 2));
     assert_eq!(first.receive(&request).text(), "done");
     assert_eq!(worker.wait().code(), Some(0));
     assert_eq!(worker.process().served(), 3);
@@ -239,12 +239,7 @@ fn an_eviction_has_a_window_of_its_own() {
 fn a_changed_script_restarts_the_process_and_the_request_is_given_back() {
     let stage = Stage::new(SLOW).with(|group| group.threads = 3);
     let mut worker = stage.ready();
-    let mtime = || {
-        use std::os::unix::fs::MetadataExt;
-        let metadata = std::fs::metadata(stage.script()).unwrap();
-        metadata.mtime() * 1_000_000 + metadata.mtime_nsec() / 1000
-    };
-    let first = mtime();
+    let first = stage.mtime();
     let mut connection = worker.connect();
     assert_eq!(connection.ask(&Request { mtime: first, ..Request::to("/") }).text(), "done");
     // The server is behind or ahead; the file is what it was.
@@ -254,10 +249,10 @@ fn a_changed_script_restarts_the_process_and_the_request_is_given_back() {
     busy.send(&long).unwrap();
     wait_for("the request", || worker.process().served() == 3);
     std::fs::write(stage.script(), SLOW.replace("done", "changed")).unwrap();
-    let answer = connection.ask(&Request { mtime: mtime(), ..Request::to("/") });
+    let answer = connection.ask(&Request { mtime: stage.mtime(), ..Request::to("/") });
     assert_eq!((answer.retry, answer.outcome), (Some(RetryReason::Reload), None));
     let hello = connection.hello.unwrap();
-    assert!(!worker.process().was_accepted(hello.pid, hello.connection, 3));
+    assert!(!worker.process().was_accepted(hello.pid, hello.connection, hello.base + 3));
     worker.expect(&FromWorker::Ending(Reason::ScriptReload));
     assert!(
         answer

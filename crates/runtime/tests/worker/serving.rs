@@ -37,9 +37,9 @@ fn a_request_is_answered_and_the_connection_serves_the_next() {
     let hello = connection.hello.unwrap();
     assert_eq!((hello.pid, hello.slot), (worker.child.id(), 0));
     let mark = worker.process().mark(hello.connection).unwrap();
-    assert!(mark.is_waiting_after(3));
-    assert!(worker.process().was_accepted(hello.pid, hello.connection, 3));
-    assert!(!worker.process().was_accepted(hello.pid, hello.connection, 4));
+    assert!(mark.is_waiting_after(hello.base + 3));
+    assert!(worker.process().was_accepted(hello.pid, hello.connection, hello.base + 3));
+    assert!(!worker.process().was_accepted(hello.pid, hello.connection, hello.base + 4));
     assert_eq!(worker.process().served(), 3);
 }
 
@@ -81,6 +81,24 @@ fn more_requests_than_threads_wait_in_the_queue_and_all_are_answered() {
     });
     wait_for("all tickets", || worker.process().idle() == 2);
     assert_eq!(worker.process().served(), 20);
+}
+
+#[test]
+fn requests_that_come_while_the_script_is_loaded_wait_for_it() {
+    let script = format!("import time\ntime.sleep(0.3)\n{HELLO}");
+    for reloading in [true, false] {
+        let stage = Stage::new(&script).with(|group| group.threads = 4);
+        let worker = stage.ready();
+        let mtime = if reloading { stage.mtime() } else { -1 };
+        std::thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| {
+                    let answer = worker.connect().ask(&Request { mtime, ..Request::to("/") });
+                    assert_eq!(answer.text(), "hello /", "{answer:?}");
+                });
+            }
+        });
+    }
 }
 
 #[test]
@@ -128,7 +146,7 @@ fn a_script_without_the_callable_is_not_found() {
     assert_eq!(answer.outcome, Some(Outcome::Refused(404)));
     // The application was not called, and the connection waits all the same.
     let hello = connection.hello.unwrap();
-    assert!(worker.process().mark(hello.connection).unwrap().is_waiting_after(1));
+    assert!(worker.process().mark(hello.connection).unwrap().is_waiting_after(hello.base + 1));
 }
 
 #[test]
@@ -236,9 +254,14 @@ fn hundreds_of_connections_come_and_go() {
     wait_for("the close of most", || {
         kept.iter_mut().filter_map(|connection| (!connection.is_closed()).then_some(())).count() <= 128
     });
-    let closed = kept.iter_mut().find_map(|connection| connection.is_closed().then_some(connection)).unwrap();
+    // The first ones' numbers are others' by now.
+    let closed =
+        kept.iter_mut().rev().find_map(|connection| connection.is_closed().then_some(connection)).unwrap();
     let hello = closed.hello.unwrap();
-    assert!(!worker.process().was_accepted(hello.pid, hello.connection, 2), "it may be tried elsewhere");
+    assert!(
+        !worker.process().was_accepted(hello.pid, hello.connection, hello.base + 2),
+        "it may be tried elsewhere"
+    );
 }
 
 #[test]

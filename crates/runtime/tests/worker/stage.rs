@@ -93,6 +93,13 @@ impl Stage {
         self.folder.path().join("app.wsgi")
     }
 
+    /// When the script was last changed, in microseconds since the epoch.
+    pub fn mtime(&self) -> i64 {
+        use std::os::unix::fs::MetadataExt;
+        let metadata = std::fs::metadata(self.script()).unwrap();
+        metadata.mtime() * 1_000_000 + metadata.mtime_nsec() / 1000
+    }
+
     /// Has the script loaded at the start.
     pub fn import(mut self) -> Self {
         let script = self.script().as_os_str().as_bytes().to_vec();
