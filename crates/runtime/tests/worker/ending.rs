@@ -35,7 +35,7 @@ fn an_idle_worker_ends_in_good_order() {
         connection.get("/");
         connection.ask(&Request { application_group: "sub", ..Request::to("/") });
         worker.signal(signal);
-        let reason = if signal == libc::SIGUSR1 { Reason::EvictionSignal } else { Reason::ShutdownSignal };
+        let reason = if signal == libc::SIGUSR1 { Reason::GracefulSignal } else { Reason::ShutdownSignal };
         worker.expect(&FromWorker::Ending(reason));
         worker.expect(&FromWorker::Stopping);
         assert_eq!(worker.wait().code(), Some(0));

@@ -10,7 +10,7 @@ use std::os::unix::net::{UnixListener, UnixStream};
 use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, Once};
 use std::time::{Duration, Instant};
 
 use oxwsgi_core::borrowed::Slice;
@@ -212,8 +212,17 @@ pub fn python() -> Vec<u8> {
         .map_or_else(|| b"/usr/bin/python3".to_vec(), |path| path.as_bytes().to_vec())
 }
 
-/// The runtime that was built for this test.
+/// The runtime as it is now: cargo does not build a library of this kind for the tests beside it.
 fn runtime() -> PathBuf {
+    static BUILT: Once = Once::new();
+    BUILT.call_once(|| {
+        // Not set when the test's program is run without cargo: then whoever does that has built it.
+        if let Some(cargo) = std::env::var_os("CARGO") {
+            let built =
+                Command::new(cargo).args(["build", "--quiet", "--package", "oxwsgi-runtime"]).status();
+            assert!(built.is_ok_and(|status| status.success()), "the runtime cannot be built");
+        }
+    });
     let own = std::env::current_exe().unwrap();
     own.parent().unwrap().join("liboxwsgi_runtime.so")
 }
