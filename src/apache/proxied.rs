@@ -193,6 +193,16 @@ impl ServerExchange for ProxiedExchange<'_> {
         (status == ffi::APR_SUCCESS && descriptor >= 0).then(|| unsafe { BorrowedFd::borrow_raw(descriptor) })
     }
 
+    fn client_timeout(&self) -> Duration {
+        let mut timeout = -1;
+        if let Some(socket) = self.socket() {
+            // SAFETY: the connection's own socket; the number goes to our own variable, which is for ever when it fails.
+            unsafe { ffi::apr_socket_timeout_get(socket, &raw mut timeout) };
+        }
+        // A negative number is for ever.
+        u64::try_from(timeout).map_or(Duration::MAX, Duration::from_micros)
+    }
+
     fn wants_more(&self) -> bool {
         let (bytes, since) = self.unsent;
         since.is_none_or(|since| bytes <= MOST_UNSENT && since.elapsed() < LONGEST_UNSENT)

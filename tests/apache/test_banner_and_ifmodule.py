@@ -9,6 +9,7 @@ import pytest
 ALIAS = 'WSGIScriptAlias /environ "${apps}/environ.wsgi"\n'
 
 
+@pytest.mark.mode("embedded")
 def test_the_banner_names_python(start, lane):
     banner = start(ALIAS).get("/environ").headers["Server"]
     major, minor = lane.python.minor

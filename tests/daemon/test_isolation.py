@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pwd
 import re
+import signal
 from pathlib import Path
 
 import pytest
@@ -183,6 +184,26 @@ def application(environ, start_response):
 """
 
 
+MISCHIEF_LINES = TWO + 'WSGIScriptAlias /mischief "${root}/mischief.wsgi"\n'
+
+
+@pytest.fixture
+def harmed(site):
+    """A site that has done this to its own process, and the process of its neighbour."""
+
+    def make(path):
+        options = "user=games threads=2 shutdown-timeout=1"
+        made = site(options, MISCHIEF_LINES, files={"mischief.wsgi": MISCHIEF})
+        other = int(made.server.get("/other/pid").text)
+        made.pid()
+        with made.server.raw() as connection:
+            connection.request(f"GET /mischief/{path}", "Connection: close")
+            connection.read_to_end()
+        return made, other
+
+    return make
+
+
 @pytest.mark.differs("what a site does to its own process harms that site only", run=False)
 @pytest.mark.allows(
     r"WSGI1[012]\d\d", r"WSGI01[0-9]\d", "WSGI0174", "OSError", "Error", "Traceback", "(?i)bad file"
@@ -190,25 +211,20 @@ def application(environ, start_response):
 @pytest.mark.parametrize(
     "path", ["board?with=zero", "board?with=ones", "board?with=noise", "descriptors", "write"]
 )
-def test_mischief_harms_its_own_site_only(site, path):
-    """A site overwrites the board, closes or writes to all descriptors: httpd and the other sites go on."""
-    made = site(
-        "user=games threads=2 shutdown-timeout=1",
-        TWO + 'WSGIScriptAlias /mischief "${root}/mischief.wsgi"\n',
-        files={"mischief.wsgi": MISCHIEF},
-    )
-    children = made.server.children()
-    other = int(made.server.get("/other/pid").text)
-    made.pid()
-    with made.server.raw() as connection:
-        connection.request(f"GET /mischief/{path}", "Connection: close")
-        connection.read_to_end()
-    for _ in range(20):
-        assert int(made.server.get("/other/pid").text) == other
-    assert set(made.server.children()) >= {pid for pid in children if Process.at(pid).is_alive}
-    # Its owner ends what it left, and the site is well again.
-    for process in made.server.processes():
-        if process.user == pwd.getpwnam("games").pw_uid:
-            process.signal(9)
-    wait_until(lambda: made.get("/pid").status_code == 200, "the site to be well again", timeout=20)
-    assert int(made.server.get("/other/pid").text) == other
+class TestMischief:
+    """A site overwrites the board that it shares with httpd, closes all descriptors or writes to them."""
+
+    def test_httpd_and_the_other_sites_go_on(self, harmed, path):
+        site, other = harmed(path)
+        children = site.server.children()
+        for _ in range(20):
+            assert int(site.server.get("/other/pid").text) == other
+        assert site.server.children() == children
+
+    def test_the_site_is_well_again_with_new_processes(self, harmed, path):
+        site, other = harmed(path)
+        for process in site.server.processes():
+            if process.user == pwd.getpwnam("games").pw_uid:
+                process.signal(signal.SIGKILL)
+        wait_until(lambda: site.get("/pid").status_code == 200, "the site to be well again", timeout=20)
+        assert int(site.server.get("/other/pid").text) == other

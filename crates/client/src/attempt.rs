@@ -14,6 +14,7 @@ use crate::ending::Ending;
 use crate::exchange::ServerExchange;
 use crate::patience::{LOOK, Patience, look};
 use crate::problem::Problem;
+use crate::relief::Relief;
 use crate::reply::{Fault, Reply, Stage, Step};
 use crate::settings::ClientSettings;
 use crate::socket::{Awaited, Wait, is_broken, wait};
@@ -141,6 +142,7 @@ impl<'a> Attempt<'a> {
         let mut filled = 0;
         let mut flow = Flow { pause: FIRST_PAUSE, false_alarms: 0 };
         let mut has_ended = false;
+        let mut sent = 0;
         loop {
             let mut wait = Wait::Bounded;
             if has_ended {
@@ -179,10 +181,14 @@ impl<'a> Attempt<'a> {
             }
             filled += received.count;
             let before = self.reply.progress;
-            let step = self
-                .reply
-                .add_descriptor(received.enclosed)
-                .and_then(|()| self.reply.take(&input[..filled], exchange));
+            let bytes = &input[..filled];
+            let step = self.reply.add_descriptor(received.enclosed).and_then(|()| {
+                if body.is_in_the_way() && !self.reply.asked && exchange.body_descriptor().is_some() {
+                    self.reply.take(bytes, &mut Relief::new(exchange, body, &mut sent))
+                } else {
+                    self.reply.take(bytes, exchange)
+                }
+            });
             self.connection.hello = self.reply.hello;
             match step {
                 Ok(Step::More { taken, needed }) => {

@@ -1,7 +1,8 @@
 //! The body of a request on its way from the server's exchange to the worker: read ahead when it is short, else only once
-//! the application asks for it, and then beside the reply, for neither direction may wait for the other.
+//! the application asks for it, and then beside the reply, for neither direction may wait for the other. What is in the way
+//! of a reply before that is set aside.
 
-use std::io::ErrorKind;
+use std::io::{self, ErrorKind};
 
 use oxwsgi_core::request::{BodyLength, RequestView};
 use oxwsgi_core::wire::{HEADER, Inline, encode_body_end, encode_body_failed, encode_body_header};
@@ -9,6 +10,7 @@ use oxwsgi_core::wire::{HEADER, Inline, encode_body_end, encode_body_failed, enc
 use crate::buffers::{FRAMED_PIECE, PIECE};
 use crate::exchange::ServerExchange;
 use crate::socket::Socket;
+use crate::spool::Spool;
 
 /// A body up to this length goes with its request, in bytes, so that it is still there when the request has to be sent
 /// again.
@@ -24,6 +26,12 @@ pub struct Body<'b> {
     piece: &'b mut Vec<u8>,
     sent: usize,
     state: State,
+    /// What was read before anybody asked for it, and follows `ahead`.
+    aside: Option<Spool>,
+    /// Why some of what was read is lost.
+    lost: Option<io::Error>,
+    /// It may be read before anybody asks for it, and there may be more of it.
+    can_be_taken_off: bool,
     /// Bytes read since the request was sent.
     flowed: u64,
     /// Bytes that have gone to the worker since then.
@@ -42,6 +50,17 @@ enum State {
     Ended,
     /// The worker takes no more.
     Unwanted,
+}
+
+/// What came of reading a body that nobody has asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TakenOff {
+    /// There was some, which has been set aside.
+    Some,
+    /// There is none at the moment.
+    Nothing,
+    /// There is none any more.
+    End,
 }
 
 /// What keeps a body from going on.
@@ -65,14 +84,24 @@ impl<'b> Body<'b> {
     ) -> Self {
         ahead.clear();
         piece.clear();
+        let comes_unasked = view.body == BodyLength::None || !expects_continue(view);
         let state = match view.body {
             BodyLength::None => State::Inline,
-            BodyLength::Bytes(length) if length <= SHORT && !expects_continue(view) => {
-                read_ahead(exchange, ahead)
-            }
+            BodyLength::Bytes(length) if length <= SHORT && comes_unasked => read_ahead(exchange, ahead),
             _ => State::Flowing,
         };
-        Self { ahead, taken: 0, piece, sent: 0, state, flowed: 0, gone: 0 }
+        Self {
+            ahead,
+            taken: 0,
+            piece,
+            sent: 0,
+            state,
+            aside: None,
+            lost: None,
+            can_be_taken_off: comes_unasked,
+            flowed: 0,
+            gone: 0,
+        }
     }
 
     /// What goes with the request.
@@ -92,6 +121,36 @@ impl<'b> Body<'b> {
             State::Ended => self.sent < self.piece.len(),
             State::Inline | State::Unwanted => false,
         }
+    }
+
+    /// Whether the client may send it before it reads any of the reply.
+    pub fn is_in_the_way(&self) -> bool {
+        self.can_be_taken_off && self.state == State::Flowing
+    }
+
+    /// Reads what has come of it, a piece at most, and sets it aside for whoever asks for it later.
+    pub fn take_off<E: ServerExchange>(&mut self, exchange: &mut E) -> TakenOff {
+        self.piece.resize(PIECE, 0);
+        let read = exchange.try_read(self.piece);
+        let taken = match read {
+            Ok(Some(count)) if count > 0 => {
+                self.flowed += count as u64;
+                // Without a place for it the reply goes on all the same; only whoever asks will learn of it.
+                if self.lost.is_none() {
+                    let aside = self.aside.get_or_insert_with(Spool::new);
+                    self.lost = aside.add(&self.piece[..count]).err();
+                }
+                TakenOff::Some
+            }
+            Ok(None) => TakenOff::Nothing,
+            // A failure is there for the next who reads.
+            Ok(Some(_)) | Err(_) => {
+                self.can_be_taken_off = false;
+                TakenOff::End
+            }
+        };
+        self.piece.clear();
+        taken
     }
 
     /// Bytes that have been read since the request was sent.
@@ -150,6 +209,9 @@ impl<'b> Body<'b> {
         let mut length = ahead.len().min(PIECE);
         self.piece[HEADER..HEADER + length].copy_from_slice(&ahead[..length]);
         self.taken += length;
+        if self.taken == self.ahead.len() {
+            length += self.take_aside(length);
+        }
         let mut has_ended = false;
         while self.state == State::Flowing && length < PIECE {
             match exchange.try_read(&mut self.piece[HEADER + length..]) {
@@ -175,10 +237,31 @@ impl<'b> Body<'b> {
             self.piece.extend_from_slice(&encode_body_end());
             self.state = State::Ended;
         } else if matches!(self.state, State::Failed) && self.taken == self.ahead.len() {
-            encode_body_failed(self.piece, &exchange.error_text());
+            let text = self.lost.as_ref().map_or_else(
+                || exchange.error_text(),
+                |error| format!("The request body could not be kept in a temporary file: {error}"),
+            );
+            encode_body_failed(self.piece, &text);
             self.state = State::Ended;
         }
         !self.piece.is_empty()
+    }
+
+    /// Adds what was set aside to the next piece, which has `length` bytes; how many.
+    fn take_aside(&mut self, length: usize) -> usize {
+        let Some(aside) = &mut self.aside else { return 0 };
+        let count = aside.take(&mut self.piece[HEADER + length..]).unwrap_or_else(|error| {
+            self.lost = Some(error);
+            0
+        });
+        let is_over = aside.is_empty();
+        if self.lost.is_some() && (is_over || count == 0) {
+            self.state = State::Failed;
+        }
+        if is_over || count == 0 {
+            self.aside = None;
+        }
+        count
     }
 }
 

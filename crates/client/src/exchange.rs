@@ -1,9 +1,9 @@
 //! What a client needs of a request's exchange beyond what the runtime needs in embedded mode.
 
-use std::os::fd::BorrowedFd;
+use std::os::fd::{AsRawFd, BorrowedFd};
 use std::time::Duration;
 
-use oxwsgi_core::exchange::{Exchange, FlowError};
+use oxwsgi_core::exchange::{Exchange, FlowError, Send};
 use oxwsgi_core::report::Level;
 
 /// The exchange of a request that goes on to another process. Used by one thread at a time.
@@ -16,6 +16,20 @@ pub trait ServerExchange: Exchange {
     /// The client's connection, which becomes readable when [`try_read`](Self::try_read) may have more, and shows when it
     /// has broken; `None` where the request does not have one for itself (HTTP/2), and reading is tried again and again.
     fn body_descriptor(&self) -> Option<BorrowedFd<'_>>;
+
+    /// How long a client may neither take nor send anything.
+    fn client_timeout(&self) -> Duration;
+
+    /// Sends a part of a file that another process has sent, as [`send_file`](Exchange::send_file) does.
+    fn send_received_file(
+        &mut self,
+        file: BorrowedFd<'_>,
+        offset: u64,
+        length: u64,
+        flags: Send,
+    ) -> Result<(), FlowError> {
+        self.send_file(file.as_raw_fd(), offset, length, flags)
+    }
 
     /// Whether lines of this level are written to the log of this request.
     fn wants(&self, level: Level) -> bool;

@@ -2,9 +2,10 @@
 //! and drives the same exchange. Blocking, on the request's own thread; knows no particular server and no Python.
 //!
 //! Modules, each importing only those before it: [`settings`] of a group; [`exchange`] what is needed of a server;
-//! [`ownership`] whose scripts a group runs, and what its [`root`] makes of paths; [`socket`] and [`buffers`];
+//! [`ownership`] whose scripts a group runs, and what its [`root`] makes of paths; [`socket`], [`buffers`] and [`spool`];
 //! [`ending`] of a process; [`connection`] and [`pool`] which connection to use; [`problem`] what went wrong; [`fields`]
-//! and [`pieces`] of a reply; [`body`] and [`reply`] the two directions; [`patience`] with a worker; [`attempt`] one
+//! and [`pieces`] of a reply; [`body`] and [`reply`] the two directions; [`patience`] with a worker; [`relief`] of a
+//! client that sends and does not read; [`attempt`] one
 //! request on one connection; [`client`] the request until it is answered.
 
 #![forbid(unsafe_code)]
@@ -22,10 +23,12 @@ mod patience;
 mod pieces;
 mod pool;
 mod problem;
+mod relief;
 mod reply;
 mod root;
 mod settings;
 mod socket;
+mod spool;
 #[cfg(test)]
 mod tests;
 

@@ -1,7 +1,7 @@
 //! A reply on its way from the worker's frames to the server's exchange. Everything that comes is a claim: that the frames
 //! are in a sensible order, that the body is as long as its head says, and that a descriptor is a file, is checked here.
 
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 
 use oxwsgi_core::borrowed::Slice;
 use oxwsgi_core::exchange::{FlowError, Head, Outcome, RetryReason, Send};
@@ -383,7 +383,7 @@ impl Reply {
             return Ok(());
         }
         self.is_under_way = true;
-        Ok(exchange.send_file(descriptor.as_raw_fd(), offset, length, flags)?)
+        Ok(exchange.send_received_file(descriptor.as_fd(), offset, length, flags)?)
     }
 
     fn end(&self, outcome: Outcome) -> Result<Outcome, Fault> {

@@ -203,6 +203,22 @@ pub fn wait(awaited: Awaited<'_>, limit: Duration) -> io::Result<Ready> {
     }
 }
 
+/// Waits for at most `limit` for room on the connection of the server's client, which it also says when that has broken;
+/// and for bytes from it where `is_read`.
+pub fn wait_for_client(connection: BorrowedFd<'_>, is_read: bool, limit: Duration) -> io::Result<Ready> {
+    let mut events = PollFlags::OUT;
+    events.set(PollFlags::IN, is_read);
+    let limit = Timespec::try_from(limit).map_err(io::Error::other)?;
+    let mut entries = [PollFd::from_borrowed_fd(connection, events)];
+    match poll(&mut entries, Some(&limit)) {
+        Ok(_) | Err(Errno::INTR) => {}
+        Err(error) => return Err(error.into()),
+    }
+    let found = entries[0].revents();
+    let room = found.intersects(PollFlags::OUT | PollFlags::HUP | PollFlags::ERR | PollFlags::NVAL);
+    Ok(Ready { reply: false, room, body: found.contains(PollFlags::IN) })
+}
+
 /// Whether nobody is at the other end of a connection any more, in either direction. A client that has only said all it
 /// has to say still waits for its reply.
 pub fn is_broken(connection: BorrowedFd<'_>) -> bool {

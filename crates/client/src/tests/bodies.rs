@@ -24,7 +24,8 @@ fn echo(worker: &mut Session) {
     worker.flush();
 }
 
-fn random(length: usize) -> Vec<u8> {
+/// Bytes that are the same each time.
+pub fn random(length: usize) -> Vec<u8> {
     (0..length as u32).map(|number| (number.wrapping_mul(2_654_435_761) >> 24) as u8).collect()
 }
 

@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 use std::io::{ErrorKind, IoSlice, Read, Write};
 use std::mem::MaybeUninit;
+use std::net::Shutdown;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::PathBuf;
@@ -321,6 +322,8 @@ pub struct TestExchange {
     /// Bytes of a reply after which no more is wanted.
     pub enough: usize,
     pub has_read_with_send_timeout: bool,
+    /// Whether the reply is written to the client, which has to take it in time.
+    pub writes: bool,
 }
 
 impl TestExchange {
@@ -341,6 +344,7 @@ impl TestExchange {
             fails_with: None,
             enough: usize::MAX,
             has_read_with_send_timeout: false,
+            writes: false,
         }
     }
 
@@ -359,6 +363,16 @@ impl TestExchange {
             let _ = client.read(&mut [0]);
         });
         exchange
+    }
+
+    /// How much of the body has been read.
+    pub const fn body_read(&self) -> usize {
+        self.body_read
+    }
+
+    /// Nothing more is sent to the client, and nothing read from it.
+    pub fn hang_up(&self) {
+        self.input.shutdown(Shutdown::Both).unwrap();
     }
 
     pub fn sent(&self) -> Vec<u8> {
@@ -394,6 +408,11 @@ impl TestExchange {
 
     fn add(&mut self, bytes: Vec<u8>, flags: Send) -> Result<(), FlowError> {
         self.fails_with.map_or(Ok(()), Err)?;
+        if self.writes {
+            self.input.set_nonblocking(false).unwrap();
+            self.input.set_write_timeout(Some(self.client_timeout())).unwrap();
+            self.input.write_all(&bytes).map_err(|_| FlowError::ClientGone)?;
+        }
         self.sends.push((bytes, flags));
         Ok(())
     }
@@ -437,6 +456,10 @@ impl ServerExchange for TestExchange {
 
     fn body_descriptor(&self) -> Option<BorrowedFd<'_>> {
         self.has_descriptor.then(|| self.input.as_fd())
+    }
+
+    fn client_timeout(&self) -> Duration {
+        Duration::from_secs(2)
     }
 
     fn wants(&self, level: Level) -> bool {

@@ -5,6 +5,7 @@ mod fake;
 mod files;
 mod frames;
 mod limits;
+mod relief;
 mod replies;
 mod retries;
 mod roots;
