@@ -83,6 +83,12 @@ extern "C" fn note(signal: c_int) {
     unsafe { *libc::__errno_location() = errno };
 }
 
+/// Sends the calling thread a signal, whose handler has returned when this does.
+pub fn raise(signal: c_int) {
+    // SAFETY: plain numbers.
+    unsafe { libc::raise(signal) };
+}
+
 #[cfg(test)]
 mod tests {
     use std::fs::File;

@@ -1,26 +1,20 @@
 //! What a list of processes shows of this one: the memory of its command line, written over.
 
-#![allow(unsafe_code, reason = "writes to memory that the kernel has set aside")]
-
+use std::fs::OpenOptions;
 use std::io;
+use std::os::unix::fs::FileExt;
 
-/// Replaces the command line that others see by `title`, cut to the room that there is.
-///
-/// # Safety
-/// Nobody uses the words of the command line in place, now or later: not on another thread, and not by `std::env::args`.
-pub unsafe fn set(title: &[u8]) -> io::Result<()> {
+/// Replaces the command line that others see by `title`, cut to the room that there is. The kernel writes it, as it would for a
+/// debugger; whoever reads the words of the command line in place afterwards finds it there.
+pub fn set(title: &[u8]) -> io::Result<()> {
     let status = std::fs::read_to_string("/proc/self/stat")?;
     let (start, end) =
         command_line(&status).ok_or_else(|| io::Error::other("/proc/self/stat has no command line"))?;
-    let room = end - start;
+    let mut line = vec![0; end - start];
     // The last byte stays 0: the kernel takes anything else for a title that goes on in the environment (`proc(5)`).
-    let length = title.len().min(room.saturating_sub(1));
-    // SAFETY: the kernel says that the command line is there; it is ordinary memory of this process, of this length, for as
-    // long as the process lives, and the caller says that nobody else uses it.
-    let line = unsafe { std::slice::from_raw_parts_mut(start as *mut u8, room) };
+    let length = title.len().min(line.len() - 1);
     line[..length].copy_from_slice(&title[..length]);
-    line[length..].fill(0);
-    Ok(())
+    OpenOptions::new().write(true).open("/proc/self/mem")?.write_all_at(&line, start as u64)
 }
 
 /// Fields 48 and 49 of `stat` (`proc(5)`): `arg_start` and `arg_end`.
@@ -33,6 +27,7 @@ fn command_line(status: &str) -> Option<(usize, usize)> {
 }
 
 #[cfg(test)]
+#[allow(unsafe_code, reason = "forks")]
 mod tests {
     use super::*;
 
@@ -42,8 +37,7 @@ mod tests {
         // SAFETY: takes no argument; a forked child is the only one that sees the change.
         let child = unsafe { libc::fork() };
         if child == 0 {
-            // SAFETY: the child has one thread, and ends without a look at its arguments.
-            let done = unsafe { set(b"(wsgi:x)") }.is_ok()
+            let done = set(b"(wsgi:x)").is_ok()
                 && std::fs::read("/proc/self/cmdline").is_ok_and(|line| line.starts_with(b"(wsgi:x)\0"));
             crate::os::process::end_now(i32::from(!done));
         }

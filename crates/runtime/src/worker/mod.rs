@@ -5,7 +5,7 @@
 //! [`monitor`]. Requests are served by a [`pool`] of [`attendant`]s, each with the gateway ([`crate::wsgi`]), which knows
 //! nothing of this folder. Decisions that need no socket and no Python are in `oxwsgi_core::worker`.
 
-#![deny(unsafe_code)]
+#![forbid(unsafe_code)]
 
 mod attendant;
 mod connections;
@@ -44,11 +44,15 @@ use crate::wsgi::{self, Settings};
 /// Serves as a daemon process for as long as that lives. Returns when Python is to end, or with `SystemExit` and the reason why
 /// there can be no daemon process.
 pub fn run(py: Attached<'_>) -> PyResult<'_, ()> {
-    let (orders, control) = match Orders::receive() {
-        Ok((orders, socket)) => (orders, Control::begin(socket)),
-        Err(text) => return Err(py.raise(Exception::SystemExit, text)),
-    };
-    let warning = surroundings::apply(&orders.group, py);
+    let cannot = |error: String| py.raise(Exception::SystemExit, error);
+    let (orders, lines) = Orders::receive().map_err(cannot)?;
+    let control = Control::begin(lines.control);
+    let warning = surroundings::apply(py, &orders.group);
+    let group = String::from_utf8_lossy(&orders.group.name).into_owned();
+    let failed = |text: String| cannot(format!("WSGI1024: Daemon process '{group}' cannot start: {text}"));
+    // Before anything of the site can take its time.
+    let guardian =
+        Guardian::start(group.clone(), lines.life, control).map_err(|error| failed(error.to_string()))?;
     surroundings::correct_environment(py, &orders.group)?;
     if let Some(text) = warning {
         control.log(Level::Warning, text.as_bytes(), Wait::Socket);
@@ -59,35 +63,32 @@ pub fn run(py: Attached<'_>) -> PyResult<'_, ()> {
 
     let settings = Settings::of_group(&orders.group, &orders.server, Control::sink());
     let is_service = orders.group.threads == 0;
-    let failed = |text: String| {
-        let group = String::from_utf8_lossy(&orders.group.name);
-        py.raise(Exception::SystemExit, format!("WSGI1024: Daemon process '{group}' cannot start: {text}"))
-    };
     wsgi::adopt(py, settings).map_err(failed)?;
     let done = if is_service {
         service::end_on_signal(py)?;
-        py.detach(|| serve_scripts(orders, control))
+        py.detach(|| Ok(serve_scripts(orders, control, guardian)))
     } else {
-        py.detach(|| serve_requests(orders, control))
+        py.detach(|| serve_requests(orders, control, guardian))
     };
     match done {
         Ok(true) => Ok(()),
         // The exit handlers have run.
         Ok(false) => process::end_now(0),
-        Err(error) => {
-            Err(py.raise(Exception::SystemExit, format!("WSGI1024: A daemon process cannot start: {error}")))
-        }
+        Err(error) => Err(failed(error.to_string())),
     }
 }
 
 /// The life of a process that serves requests, from here to the point where Python is to end; false when that must not be.
-fn serve_requests(mut orders: Orders, control: &'static Control) -> std::io::Result<bool> {
+fn serve_requests(
+    mut orders: Orders,
+    control: &'static Control,
+    guardian: &'static Guardian,
+) -> std::io::Result<bool> {
     let mut signals = Signals::catch(&orders.group.limits)?;
     let imports = std::mem::take(&mut orders.group.imports);
     let (threads, stack_size) = (orders.group.threads, orders.group.resources.stack_size);
     let (limits, epoch) = (orders.group.limits, orders.epoch);
-    let (place, lifeline) = Workplace::new(orders, control)?;
-    let guardian = Guardian::start(place.group.clone(), lifeline, control)?;
+    let place = Workplace::new(orders, control)?;
     let mut ends = None;
     for import in &imports {
         ends = ends.or_else(|| signals.take().into_iter().find(|reason| *reason == Reason::ShutdownSignal));
@@ -109,21 +110,19 @@ fn serve_requests(mut orders: Orders, control: &'static Control) -> std::io::Res
 }
 
 /// The life of a process that runs scripts, one after the other.
-fn serve_scripts(orders: Orders, control: &'static Control) -> std::io::Result<bool> {
-    let group = String::from_utf8_lossy(&orders.group.name).into_owned();
-    let guardian = Guardian::start(group.clone(), orders.lifeline, control)?;
+fn serve_scripts(orders: Orders, control: &'static Control, guardian: &'static Guardian) -> bool {
     control.say(&FromWorker::Ready);
     for import in &orders.group.imports {
         if load(import) {
             break;
         }
     }
-    let text = format!("Stopping process '{group}'.");
+    let text = format!("Stopping process '{}'.", String::from_utf8_lossy(&orders.group.name));
     control.log(Level::Info, text.as_bytes(), Wait::Socket);
     if let Some(limit) = orders.group.limits.shutdown {
         guardian.set_limit(limit);
     }
-    Ok(wsgi::finish())
+    wsgi::finish()
 }
 
 /// Loads a script; true when it has asked for the end of the process.

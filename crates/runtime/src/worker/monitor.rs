@@ -242,8 +242,13 @@ impl Monitor {
             self.guardian.set_limit(limit);
         }
         self.pool.stop();
-        if reason == Reason::RequestTimeout {
-            wsgi::log_stacks();
+        let is_locked_out = self.prober.as_ref().is_some_and(|(prober, _)| prober.waiting_since().is_some());
+        match reason {
+            Reason::DeadlockTimeout => wsgi::write_stacks(),
+            // Somebody runs C code and does not let go of the lock.
+            Reason::RequestTimeout if is_locked_out => wsgi::write_stacks(),
+            Reason::RequestTimeout => wsgi::log_stacks(),
+            _ => {}
         }
         wsgi::publish(wsgi::Event::ProcessStopping(&reason.to_string()));
         self.pool.wait();

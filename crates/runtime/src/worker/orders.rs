@@ -1,7 +1,7 @@
 //! What the supervisor tells a new worker to be.
 
 use std::io;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 
 use oxwsgi_core::daemon::board::Board;
 use oxwsgi_core::daemon::bootstrap::CONTROL;
@@ -28,32 +28,40 @@ pub struct Orders {
     pub listener: OwnedFd,
     /// The group's counters.
     pub board: Board,
+}
+
+/// What comes with the orders and is not part of them.
+#[derive(Debug)]
+pub struct Lines {
+    /// The socket that they came over.
+    pub control: OwnedFd,
     /// Ends with the server.
-    pub lifeline: OwnedFd,
+    pub life: OwnedFd,
 }
 
 impl Orders {
-    /// Waits for the orders, and gives the socket that they came over.
-    pub fn receive() -> Result<(Self, OwnedFd), String> {
+    /// Waits for the orders.
+    pub fn receive() -> Result<(Self, Lines), String> {
         let wrong = |error: io::Error| {
             format!(
                 "WSGI1023: A daemon process is started by oxwsgi's supervisor, and not like this: {error}"
             )
         };
-        let socket = inherited(CONTROL).map_err(wrong)?;
+        let control = inherited(CONTROL).map_err(wrong)?;
         let mut buffer = vec![0; LONGEST];
-        let packet = packet::receive(&socket, &mut buffer, 3, packet::Wait::Socket).map_err(wrong)?;
+        let packet = packet::receive(&control, &mut buffer, 3, packet::Wait::Socket).map_err(wrong)?;
         let message = if packet.truncated { None } else { decode(&buffer[..packet.length]) };
         let descriptors = <[OwnedFd; 3]>::try_from(packet.descriptors);
-        let (Some(ToWorker::Start { group, server, slot, epoch, peers }), Ok([listener, board, lifeline])) =
+        let (Some(ToWorker::Start { group, server, slot, epoch, peers }), Ok([listener, board, life])) =
             (message, descriptors)
         else {
             return Err(wrong(io::Error::other("the first message is not what it must be")));
         };
-        let board = Board::open(std::os::fd::AsFd::as_fd(&board)).map_err(wrong)?;
+        let board = Board::open(board.as_fd()).map_err(wrong)?;
         if board.process(slot).is_none() {
             return Err(wrong(io::Error::other("the board has no such slot")));
         }
-        Ok((Self { group: *group, server, slot, epoch, peers, listener, board, lifeline }, socket))
+        let orders = Self { group: *group, server, slot, epoch, peers, listener, board };
+        Ok((orders, Lines { control, life }))
     }
 }

@@ -1,37 +1,32 @@
 //! What a new worker makes of its process before Python code of the site runs: its locale, its name in a list of processes, and
 //! environment variables that are about the user.
 
-#![allow(unsafe_code, reason = "changes what all threads of the process share, while there is one")]
-
-use std::ffi::CString;
-
 use oxwsgi_core::daemon::Group;
 use oxwsgi_core::daemon::bootstrap::HASH_SEED;
-use oxwsgi_core::os::{process, title};
+use oxwsgi_core::os::title;
 
 use crate::python::{Attached, Obj, PyResult};
 
-/// Sets locale and name, on the thread that Python has started on, before there is another one. Gives a warning when the
-/// system does not have the locale.
-pub fn apply(group: &Group, _py: Attached<'_>) -> Option<String> {
-    let warning = group.locale.as_ref().and_then(|locale| {
-        let name = CString::new(locale.as_slice()).ok()?;
-        // SAFETY: Python has just started and run no code but our own: there is no other thread.
-        let is_set = unsafe { process::set_locale(&name) };
-        (!is_set).then(|| {
-            format!(
-                "WSGI0079: Unable to set locale '{}' for daemon process '{}'; `locale -a` lists those that the system has.",
-                name.to_string_lossy(),
-                String::from_utf8_lossy(&group.name)
-            )
-        })
-    });
+/// Sets locale and name. Gives a warning when the system does not have the locale.
+pub fn apply(py: Attached<'_>, group: &Group) -> Option<String> {
     if let Some(name) = &group.display_name {
-        // SAFETY: as above; Python has copied its command line (`sys.orig_argv`), and nobody else reads it in place.
-        // Without the memory's address the name stays what it is, which is no reason not to serve.
-        let _ = unsafe { title::set(name) };
+        // Where it cannot be had the name stays what it is, which is no reason not to serve.
+        let _ = title::set(name);
     }
-    warning
+    let locale = group.locale.as_deref()?;
+    set_locale(py, locale).err().map(|raised| {
+        format!(
+            "WSGI0079: Unable to set locale '{}' for daemon process '{}': {}; `locale -a` lists those that the system has.",
+            String::from_utf8_lossy(locale),
+            String::from_utf8_lossy(&group.name),
+            raised.take().message()
+        )
+    })
+}
+
+fn set_locale<'py>(py: Attached<'py>, name: &[u8]) -> PyResult<'py, ()> {
+    let locale = py.import("locale")?;
+    locale.call_method(c"setlocale", &[&locale.attribute(c"LC_ALL")?, &py.path(name)?]).map(drop)
 }
 
 /// Makes `os.environ` fit the user that the process runs as.

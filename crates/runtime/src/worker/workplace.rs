@@ -1,6 +1,5 @@
 //! What the threads of a worker share, and the way of a request through it to its application.
 
-use std::os::fd::OwnedFd;
 use std::time::{Duration, Instant};
 
 use oxwsgi_core::boundary::guard;
@@ -50,9 +49,9 @@ pub struct Workplace {
 }
 
 impl Workplace {
-    /// For these orders; gives the lifeline back.
-    pub fn new(orders: Orders, control: &'static Control) -> std::io::Result<(&'static Self, OwnedFd)> {
-        let Orders { group, slot, peers, listener, board, lifeline, .. } = orders;
+    /// For these orders.
+    pub fn new(orders: Orders, control: &'static Control) -> std::io::Result<&'static Self> {
+        let Orders { group, slot, peers, listener, board, .. } = orders;
         let queue = Queue::new(listener)?;
         let place = Self {
             group: String::from_utf8_lossy(&group.name).into_owned(),
@@ -67,7 +66,7 @@ impl Workplace {
             crew: Crew::default(),
             control,
         };
-        Ok((Box::leak(Box::new(place)), lifeline))
+        Ok(Box::leak(Box::new(place)))
     }
 
     /// The process's slot.

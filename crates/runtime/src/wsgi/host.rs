@@ -15,6 +15,7 @@ use crate::wsgi::place::Place;
 use crate::wsgi::report::Report;
 use crate::wsgi::restrict::{Restricted, SignalIntercept};
 use crate::wsgi::settings::Settings;
+use crate::wsgi::stack_dump;
 use crate::wsgi::toolkit::Toolkit;
 use crate::wsgi::types::Types;
 
@@ -61,6 +62,9 @@ impl Host {
         add_python_path(py, &place);
         if let Some(home) = &settings.home {
             embedded_module::add_home(py, home)?;
+        }
+        if settings.is_daemon() && !settings.is_service() {
+            stack_dump::prepare(py)?;
         }
         let callbacks = embedded_module::add(py, settings, group, &types)?;
         Ok(Self {

@@ -108,6 +108,8 @@ fn a_lock_that_nobody_lets_go_of_ends_the_process() {
     worker.expect(&FromWorker::Ending(Reason::DeadlockTimeout));
     assert_eq!(worker.wait().code(), Some(255));
     worker.expect_log("Shutdown timeout expired");
+    let errors = worker.errors();
+    assert!(errors.contains("most recent call first") && errors.contains("in application"), "{errors}");
 }
 
 #[test]

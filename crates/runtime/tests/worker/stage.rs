@@ -44,6 +44,7 @@ pub struct Worker {
     messages: Arc<Mutex<VecDeque<FromWorker>>>,
     pub log: Arc<Mutex<Vec<String>>>,
     script: PathBuf,
+    errors: PathBuf,
     _listener: UnixListener,
 }
 
@@ -148,6 +149,8 @@ impl Stage {
         };
         // SAFETY: the closure calls functions that are allowed between fork and exec.
         unsafe { command.pre_exec(give_control) };
+        let errors = self.folder.path().join("errors");
+        command.stderr(std::fs::File::create(&errors).unwrap());
         let child = command.spawn().unwrap();
         drop(theirs);
         let process = board.process(0).unwrap();
@@ -176,6 +179,7 @@ impl Stage {
             messages,
             log,
             script: self.script(),
+            errors,
             _listener: listener,
         }
     }
@@ -257,6 +261,11 @@ impl Worker {
         wait_for(words, || self.log.lock().unwrap().iter().any(|line| line.contains(words)));
     }
 
+    /// What the worker has written to standard error.
+    pub fn errors(&self) -> String {
+        std::fs::read_to_string(&self.errors).unwrap()
+    }
+
     pub fn process(&self) -> Process<'_> {
         self.board.process(0).unwrap()
     }
@@ -314,6 +323,7 @@ impl Worker {
 
 impl Drop for Worker {
     fn drop(&mut self) {
+        eprint!("{}", self.errors());
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
