@@ -127,9 +127,6 @@ SERVER_ONLY = [
 ]
 
 UNSUPPORTED = [
-    "WSGIDaemonProcess name",
-    "WSGIProcessGroup name",
-    "WSGIScriptAlias /a /b process-group=name",
     "<Directory /srv>\nWSGIAccessScript /a\n</Directory>",
     "<Directory /srv>\nWSGIAuthUserScript /a\n</Directory>",
     "<Directory /srv>\nWSGIAuthGroupScript /a\n</Directory>",
