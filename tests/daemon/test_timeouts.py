@@ -151,6 +151,7 @@ class TestInterruptTimeout:
 class TestDeadlockTimeout:
     @REQUEST_LOST
     @PROCESS_ABORTED
+    @pytest.mark.provokes(r"^(Thread|Current thread) 0x", on="apache")
     def test_a_process_whose_lock_is_held(self, site):
         site = site("threads=2 deadlock-timeout=1 shutdown-timeout=1")
         pid = site.pid()
@@ -159,6 +160,9 @@ class TestDeadlockTimeout:
         assert 1 <= took(began) < 10
         site.wait_for_shutdown("deadlock_timeout")
         assert site.pid() != pid
+        if not site.server.lane.is_reference:
+            stacks = "\n".join(str(entry) for entry in site.server.error_log.find(r"^Thread 0x"))
+            assert re.search(r"app\.wsgi.*, line \d+ in hold$", stacks, re.MULTILINE)
 
     def test_a_lock_that_is_held_for_a_while(self, site):
         site = site("threads=2 deadlock-timeout=4")

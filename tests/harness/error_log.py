@@ -1,4 +1,5 @@
-"""Reads httpd's error log: lines become entries, a traceback becomes one entry named by its last line."""
+"""Reads httpd's error log: lines become entries, a traceback becomes one entry named by its last line, what
+`faulthandler` says of a thread one named by its first."""
 
 from __future__ import annotations
 
@@ -20,6 +21,7 @@ _SCRIPT_PREFIX = re.compile(r"^\[script [^\]]*\] ")
 _TRACEBACK = "Traceback (most recent call last):"
 _FRAME = "  File "
 _CHAIN = re.compile(r"The above exception was the direct cause|During handling of the above exception")
+_THREAD = re.compile(r"(Thread|Current thread) 0x")
 _QUIET = {"notice", "info", "debug", *(f"trace{number}" for number in range(1, 9))}
 _CRASH = re.compile(r"exit signal|AddressSanitizer|panicked at|Fatal Python error")
 
@@ -94,12 +96,22 @@ def _entry(line: str) -> Entry:
 
 
 def _grouped(entries: Iterable[Entry]) -> list[Entry]:
-    """Fold the lines of a traceback, with the chain it belongs to, into one entry named by its end."""
+    """Fold the lines of a traceback, with the chain it belongs to, into one entry, and those of a thread's stack."""
     grouped: list[Entry] = []
+    stacks: dict[str, Entry] = {}
     unfinished: dict[str, Entry] = {}
     finished: dict[str, Entry] = {}
     for entry in entries:
         thread = entry.thread
+        if _THREAD.match(entry.text):
+            stacks[thread] = entry
+            grouped.append(entry)
+            continue
+        if thread in stacks:
+            if not entry.text or entry.text.startswith("  "):
+                stacks[thread].lines += entry.lines
+                continue
+            del stacks[thread]
         if thread in finished:
             traceback = finished.pop(thread)
             if not entry.text or _CHAIN.match(entry.text):

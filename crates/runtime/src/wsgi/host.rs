@@ -183,8 +183,12 @@ pub fn run_exit_handlers(py: Attached<'_>, host: &'static Host) {
     };
     report(py.import("atexit").and_then(|atexit| atexit.call_method(c"_run_exitfuncs", &[])).map(drop));
     for name in [c"stdout", c"stderr"] {
-        // A restricted stream has nothing to write.
-        if let Some(stream) = py.sys(name).filter(|stream| host.types.restricted.value(stream).is_none()) {
+        let Some(stream) = py.sys(name) else { continue };
+        if host.types.restricted.value(&stream).is_some() {
+            // It has nothing to write, and would raise when Python flushes it at its end, which makes a process of `python`
+            // exit with status 120.
+            report(py.set_sys(name, &py.none()));
+        } else {
             report(stream.call_method(c"flush", &[]).map(drop));
         }
     }

@@ -66,7 +66,7 @@ impl Crew {
         let obituary = Obituary { group: &plan, pid, status, was_expected, was_killed, out_of_memory };
         let is_done = group.is_service() && status == WaitStatus(0);
         match life.stage {
-            _ if self.is_ending => self.logs.say(group.log, obituary.level(), &obituary.line("")),
+            _ if self.is_ending => self.say_death(position, &obituary, &obituary.line("")),
             Stage::Starting => {
                 let cause =
                     worker.refusal.take().unwrap_or_else(|| obituary.early_end(last_words.as_deref()));
