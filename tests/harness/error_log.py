@@ -96,7 +96,7 @@ def _entry(line: str) -> Entry:
 
 
 def _grouped(entries: Iterable[Entry]) -> list[Entry]:
-    """Fold the lines of a traceback, with the chain it belongs to, into one entry, and those of a thread's stack."""
+    """Fold the lines of a traceback with the chain it belongs to, and of a thread's stack, into one entry."""
     grouped: list[Entry] = []
     stacks: dict[str, Entry] = {}
     unfinished: dict[str, Entry] = {}
