@@ -49,8 +49,6 @@ pub enum ToWorker {
         /// The users that may connect.
         peers: Vec<u32>,
     },
-    /// Take no new request, and end when those under way are done or their time is up.
-    Finish(Reason),
 }
 
 /// From a worker.

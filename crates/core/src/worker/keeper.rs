@@ -124,11 +124,6 @@ impl Keeper {
         }
     }
 
-    /// Whether new requests are taken.
-    pub fn is_serving(&self) -> bool {
-        self.phase == Phase::Serving
-    }
-
     /// When to look again, at the latest, when nothing new is seen until then.
     pub fn next_look(&self, observed: &Observed<'_>) -> Option<Instant> {
         let after = |start: Option<Instant>, limit: Option<Duration>| Some(start? + limit?);

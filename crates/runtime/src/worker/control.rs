@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use oxwsgi_core::abi::{Log, LogSink};
 use oxwsgi_core::daemon::bootstrap::CONTROL as CONTROL_NUMBER;
-use oxwsgi_core::daemon::{FromWorker, LONGEST_MESSAGE, Reason, ToWorker, decode, encode};
+use oxwsgi_core::daemon::{FromWorker, LONGEST_MESSAGE, encode};
 use oxwsgi_core::os::packet::{self, Wait};
 use oxwsgi_core::os::withheld;
 use oxwsgi_core::report::Level;
@@ -19,17 +19,6 @@ static CONTROL: OnceLock<Control> = OnceLock::new();
 pub struct Control {
     socket: OwnedFd,
     gone: AtomicBool,
-}
-
-/// What the supervisor wants.
-#[derive(Debug, PartialEq, Eq)]
-pub enum Wish {
-    /// Nothing now.
-    Nothing,
-    /// The end of the process.
-    Finish(Reason),
-    /// It has ended, so nothing any more.
-    Gone,
 }
 
 /// The log of a daemon process.
@@ -77,20 +66,15 @@ impl Control {
         !self.gone.load(Ordering::Relaxed) && packet::send(&self.socket, &encode(message), &[], wait).is_ok()
     }
 
-    /// What the supervisor has said; never waits.
-    pub fn listen(&self) -> Wish {
-        let mut buffer = [0; 4096];
-        match packet::receive(&self.socket, &mut buffer, 0, Wait::Never) {
-            Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => Wish::Nothing,
-            Ok(packet) if packet.length > 0 => match decode(&buffer[..packet.length]) {
-                Some(ToWorker::Finish(reason)) => Wish::Finish(reason),
-                Some(ToWorker::Start { .. }) | None => Wish::Nothing,
-            },
-            Ok(_) | Err(_) => {
-                self.gone.store(true, Ordering::Relaxed);
-                Wish::Gone
-            }
+    /// Whether the supervisor has ended; never waits.
+    pub fn is_gone(&self) -> bool {
+        // After its orders it says nothing any more, but by signals: what there is to read is the end.
+        match packet::receive(&self.socket, &mut [0; 1], 0, Wait::Never) {
+            Ok(packet) if packet.length > 0 => {}
+            Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {}
+            Ok(_) | Err(_) => self.gone.store(true, Ordering::Relaxed),
         }
+        self.gone.load(Ordering::Relaxed)
     }
 }
 

@@ -341,16 +341,12 @@ impl Exchange for SocketExchange<'_> {
         if self.is_lost {
             return Err(FlowError::ClientGone);
         }
-        let ends = flags.has(Send::LAST | Send::DONE);
+        // Whoever sends a file has its `close` to call.
         encode_file(self.output, offset, length, Send(flags.0 & (Send::FLUSH | Send::LAST).0));
-        if ends {
-            encode_end(self.output, Outcome::Sent);
-            self.end();
-        }
         let sent =
             file::pass(self.around.socket, self.output, descriptor).map_err(|error| self.lose(&error))?;
         self.output.drain(..sent);
-        self.flush(ends)
+        self.flush(false)
     }
 
     fn log(&mut self, level: Level, line: &[u8]) {

@@ -12,7 +12,6 @@ use oxwsgi_core::worker::{Active, Keeper, Observed, Step};
 use rustix::event::Timespec;
 use rustix::event::{PollFd, PollFlags, poll};
 
-use crate::worker::control::Wish;
 use crate::worker::guardian::Guardian;
 use crate::worker::pool::Pool;
 use crate::worker::prober::Prober;
@@ -109,13 +108,7 @@ impl Monitor {
     /// The reasons to end that others have.
     fn listen(&mut self) -> Vec<Reason> {
         let mut wanted = self.signals.take();
-        while !self.is_orphan {
-            match self.place.control.listen() {
-                Wish::Nothing => break,
-                Wish::Finish(reason) => wanted.push(reason),
-                Wish::Gone => self.is_orphan = true,
-            }
-        }
+        self.is_orphan = self.is_orphan || self.place.control.is_gone();
         if self.is_orphan && self.place.board.is_past(self.epoch) {
             wanted.push(Reason::Superseded);
         }

@@ -71,7 +71,7 @@ fn what_is_under_way_is_finished_and_nothing_new_is_begun() {
     let request = Request::to("/1");
     busy.send(&request).unwrap();
     wait_for("the request", || worker.process().served() == 3);
-    worker.finish(Reason::GracefulSignal);
+    worker.signal(libc::SIGUSR1);
     worker.expect(&FromWorker::Ending(Reason::GracefulSignal));
     wait_for("the close of the idle connection", || idle.is_closed());
     assert!(!worker.process().take_ticket());

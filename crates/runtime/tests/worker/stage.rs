@@ -16,8 +16,8 @@ use std::time::{Duration, Instant};
 use oxwsgi_core::borrowed::Slice;
 use oxwsgi_core::daemon::board::{Board, Process};
 use oxwsgi_core::daemon::{
-    FromWorker, Group, Import, Limits, LogTarget, Python, Reason, Resources, Server, ToWorker, bootstrap,
-    decode, encode,
+    FromWorker, Group, Import, Limits, LogTarget, Python, Resources, Server, ToWorker, bootstrap, decode,
+    encode,
 };
 use oxwsgi_core::exchange::{Outcome, RetryReason, Send};
 use oxwsgi_core::os::packet::{self, Wait};
@@ -284,11 +284,6 @@ impl Worker {
     pub fn signal(&self, signal: i32) {
         // SAFETY: plain numbers, and the child has not been waited for.
         unsafe { libc::kill(self.child.id() as i32, signal) };
-    }
-
-    pub fn finish(&self, reason: Reason) {
-        let message = encode(&ToWorker::Finish(reason));
-        packet::send(self.control.as_ref().unwrap(), &message, &[], Wait::Socket).unwrap();
     }
 
     /// The server's parent process is gone.

@@ -68,7 +68,6 @@ fn a_restart_interval_drains_what_is_under_way() {
     assert_eq!((scene.look(59), scene.next_look()), (Step::Stay, Some(60)));
     assert_eq!(scene.look(60), Step::Drain(Reason::RestartInterval));
     assert_eq!((scene.look(74), scene.next_look()), (Step::Stay, Some(75)));
-    assert!(!scene.keeper.is_serving());
     assert_eq!(scene.look(75), Step::Stop(Reason::RestartInterval));
     assert_eq!((scene.look(76), scene.next_look()), (Step::Stay, None));
 }
