@@ -200,6 +200,18 @@ class TestService:
         wait_until(lambda: not _lives(pid), "the service of the past generation to end")
         assert _lives(later)
 
+    @pytest.mark.provokes(r"WSGI11[56]\d|WSGI12\d\d")
+    @pytest.mark.differs("a killed supervisor is replaced", run=False)
+    def test_it_runs_once_when_the_supervisor_is_replaced(self, start, servers):
+        service = Service(start, servers)
+        (pid,) = service.wait_for("began")
+        old = next(process for process in service.server.processes() if process.is_supervisor)
+        old.signal(signal.SIGKILL)
+        later = service.wait_for("began", count=2)[-1]
+        assert service.wait_for("was told to exit") == [pid]
+        wait_until(lambda: not _lives(pid), "the orphan to end")
+        assert _lives(later)
+
     def test_it_may_handle_signals(self, start, servers):
         handling = SERVICE.replace(
             'note("began")',

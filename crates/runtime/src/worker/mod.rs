@@ -111,15 +111,18 @@ fn serve_requests(
 
 /// The life of a process that runs scripts, one after the other.
 fn serve_scripts(orders: Orders, control: &'static Control, guardian: &'static Guardian) -> bool {
+    let Orders { group, board, epoch, .. } = orders;
+    let shutdown = group.limits.shutdown;
+    guardian.watch_supervisor(board, epoch, shutdown);
     control.say(&FromWorker::Ready);
-    for import in &orders.group.imports {
+    for import in &group.imports {
         if load(import) {
             break;
         }
     }
-    let text = format!("Stopping process '{}'.", String::from_utf8_lossy(&orders.group.name));
+    let text = format!("Stopping process '{}'.", String::from_utf8_lossy(&group.name));
     control.log(Level::Info, text.as_bytes(), Wait::Socket);
-    if let Some(limit) = orders.group.limits.shutdown {
+    if let Some(limit) = shutdown {
         guardian.set_limit(limit);
     }
     wsgi::finish()

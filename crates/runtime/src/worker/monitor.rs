@@ -12,7 +12,7 @@ use oxwsgi_core::worker::{Active, Keeper, Observed, Step};
 use rustix::event::Timespec;
 use rustix::event::{PollFd, PollFlags, poll};
 
-use crate::worker::guardian::Guardian;
+use crate::worker::guardian::{Guardian, ORPHAN_LOOK};
 use crate::worker::pool::Pool;
 use crate::worker::prober::Prober;
 use crate::worker::signals::Signals;
@@ -21,9 +21,6 @@ use crate::wsgi;
 
 /// How often the main thread looks around while requests come.
 const LOOK: Duration = Duration::from_secs(1);
-
-/// How often it looks whether another supervisor has taken over, when its own is gone.
-const ORPHAN_LOOK: Duration = Duration::from_millis(100);
 
 /// How long nothing may move before tickets that are missing are taken for lost.
 const STILL: Duration = Duration::from_secs(2);

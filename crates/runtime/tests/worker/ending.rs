@@ -261,10 +261,7 @@ fn a_service_runs_its_script_and_ends() {
     assert_eq!(worker.wait().code(), Some(0));
 }
 
-#[test]
-fn a_service_ends_on_a_signal_as_it_sees_fit() {
-    let stage = Stage::new(
-        r#"
+const SERVICE: &str = r#"
 import signal, sys, time
 
 try:
@@ -272,10 +269,54 @@ try:
     time.sleep(60)
 finally:
     print("cleaning up", sys.exc_info()[0].__name__)
+"#;
+
+#[test]
+fn a_service_whose_supervisor_is_replaced_ends_when_others_work() {
+    let stage = Stage::new(SERVICE).import().with(|group| group.threads = 0);
+    let mut worker = stage.ready();
+    worker.expect_log("at work");
+    worker.cut_control();
+    std::thread::sleep(Duration::from_millis(300));
+    assert!(worker.child.try_wait().unwrap().is_none(), "there is no other yet");
+    let next = worker.board.next_epoch();
+    worker.board.begin_epoch(next);
+    assert_eq!(worker.wait().code(), Some(0));
+    let errors = worker.errors();
+    assert!(errors.contains("superseded") && errors.contains("cleaning up SystemExit"), "{errors}");
+}
+
+#[test]
+fn a_service_that_does_not_end_for_another_is_ended() {
+    let stage = Stage::new(
+        r#"
+import time
+
+is_told = False
+while True:
+    try:
+        is_told = is_told or print("at work") is None
+        time.sleep(60)
+    except SystemExit:
+        pass
 "#,
     )
     .import()
-    .with(|group| group.threads = 0);
+    .with(|group| {
+        group.threads = 0;
+        group.limits.shutdown = Some(Duration::from_secs(1));
+    });
+    let mut worker = stage.ready();
+    worker.expect_log("at work");
+    worker.cut_control();
+    let next = worker.board.next_epoch();
+    worker.board.begin_epoch(next);
+    assert_eq!(worker.wait().code(), Some(255));
+}
+
+#[test]
+fn a_service_ends_on_a_signal_as_it_sees_fit() {
+    let stage = Stage::new(SERVICE).import().with(|group| group.threads = 0);
     let mut worker = stage.ready();
     worker.expect_log("at work");
     worker.signal(libc::SIGTERM);
