@@ -72,6 +72,15 @@ impl BodyFlow {
         }
     }
 
+    /// When nobody reads on: takes the end of the body, if that comes next and `source`, which does not wait, has it. Whoever
+    /// knows the length of a body does not look for its end.
+    pub fn settle(&mut self, source: &mut impl Read) {
+        if self.end.is_none() && self.left == 0 {
+            // What fails, or is something else, leaves a body that is not over.
+            let _ = self.next_frame(source);
+        }
+    }
+
     /// Whether the body has come to its end, good or bad, and nothing after it.
     pub fn is_over(&self) -> bool {
         self.end.is_some() && self.ready().is_empty()
@@ -226,6 +235,34 @@ mod tests {
         encode_read(&mut frames);
         let error = BodyFlow::default().read(&mut [0], &mut &*frames).unwrap_err();
         assert!(matches!(error, BodyError::Wire(_)));
+    }
+
+    #[test]
+    fn the_end_of_a_body_that_was_read_to_its_length_is_taken() {
+        let (piece, _) = pieces(&[20_000]);
+        let whole = [piece.as_slice(), &encode_body_end()].concat();
+        for (frames, room, is_over) in [
+            (&whole, 20_000, true),
+            // The end has come with what was read.
+            (&whole, 100, true),
+            (&piece, 20_000, false),
+            (&[piece.as_slice(), &piece[..HEADER]].concat(), 20_000, false),
+            (&[whole.as_slice(), &[0]].concat(), 20_000, false),
+        ] {
+            let (mut flow, mut source) = (BodyFlow::default(), frames.as_slice());
+            let mut room = vec![0; room];
+            let mut count = 0;
+            while count < 20_000 {
+                assert!(!flow.is_over());
+                count += flow.read(&mut room, &mut source).unwrap();
+            }
+            flow.settle(&mut source);
+            assert_eq!(flow.is_over() && source.is_empty(), is_over);
+        }
+        let (mut flow, mut source) = (BodyFlow::default(), whole.as_slice());
+        flow.read(&mut [0; 19_999], &mut source).unwrap();
+        flow.settle(&mut source);
+        assert!(!flow.is_over(), "there is more of it");
     }
 
     #[test]

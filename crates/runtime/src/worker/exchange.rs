@@ -124,9 +124,9 @@ impl<'a> SocketExchange<'a> {
             let _ = self.flush(true);
         }
         self.give_ticket();
-        if self.is_lost || !self.is_reusable() {
+        if self.is_lost {
             After::Drop
-        } else if is_given_away || self.around.tally.is_closing() {
+        } else if is_given_away || self.around.tally.is_closing() || !self.is_reusable() {
             After::Close
         } else {
             After::Keep
@@ -150,6 +150,9 @@ impl<'a> SocketExchange<'a> {
         if withheld::is_in_forked_child() {
             // The request is the parent's, and so are its mark and its ticket.
             return;
+        }
+        if let Some(flow) = &mut self.flow {
+            flow.settle(&mut Incoming(self.around.socket, RecvFlags::DONTWAIT));
         }
         if self.is_reusable() {
             self.around.mark.finish(self.sequence);
@@ -291,7 +294,7 @@ impl Exchange for SocketExchange<'_> {
             self.flush(false)?;
         }
         let Some(flow) = &mut self.flow else { return Ok(0) };
-        match flow.read(buffer, &mut Incoming(self.around.socket)) {
+        match flow.read(buffer, &mut Incoming(self.around.socket, RecvFlags::empty())) {
             Ok(count) => Ok(count),
             Err(BodyError::Gone) => {
                 self.is_lost = true;
@@ -366,10 +369,10 @@ impl Exchange for SocketExchange<'_> {
 }
 
 /// What comes in on a socket.
-struct Incoming<'a>(BorrowedFd<'a>);
+struct Incoming<'a>(BorrowedFd<'a>, RecvFlags);
 
 impl Read for Incoming<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        Ok(recv(self.0.as_fd(), buffer, RecvFlags::empty())?.1)
+        Ok(recv(self.0.as_fd(), buffer, self.1)?.1)
     }
 }

@@ -13,6 +13,8 @@ def application(environ, start_response):
         body = source.read()
     elif path == "/lines":
         body = b"|".join(source)
+    elif path.startswith("/exactly"):
+        body = source.read(int(path[8:]))
     elif path == "/first":
         body = source.read(10)
     elif path == "/fails":
@@ -59,6 +61,23 @@ fn a_body_that_nobody_wants_is_not_asked_for() {
 }
 
 #[test]
+fn a_body_that_was_read_to_its_length_costs_no_connection() {
+    let stage = Stage::new(ECHO);
+    let worker = stage.ready();
+    let mut connection = worker.connect();
+    let body = bytes(20_000);
+    for length in [5, 20_000] {
+        let request = Request { body: Body::Pieces(&body[..length], length), ..Request::to("") };
+        let answer = connection.ask(&Request { path: &format!("/exactly{length}"), ..request });
+        assert!(answer.was_read && answer.body == body[..length]);
+        let hello = connection.hello.unwrap();
+        let mark = worker.process().mark(hello.connection).unwrap();
+        assert!(mark.is_waiting_after(hello.base + connection.sequence), "{length} bytes");
+        assert_eq!(connection.get("/other").text(), "unread");
+    }
+}
+
+#[test]
 fn a_body_that_was_read_in_part_ends_the_connection_after_the_reply() {
     let stage = Stage::new(ECHO);
     let worker = stage.ready();
@@ -68,7 +87,9 @@ fn a_body_that_was_read_in_part_ends_the_connection_after_the_reply() {
     assert_eq!((answer.body.as_slice(), answer.outcome), (&body[..10], Some(Outcome::Sent)));
     let hello = connection.hello.unwrap();
     wait_for("the end of the connection", || connection.is_closed());
-    assert!(!worker.process().mark(hello.connection).unwrap().is_waiting_after(hello.base + 1));
+    let mark = worker.process().mark(hello.connection).unwrap();
+    assert!(!mark.is_waiting_after(hello.base + 1));
+    assert!(mark.is_over(hello.base + 1), "nobody keeps it for another request");
     assert!(
         worker.process().was_accepted(hello.pid, hello.connection, hello.base + 1),
         "never to be tried again"
