@@ -4,7 +4,7 @@
 #![allow(unsafe_code, reason = "runs in a forked child, where there is only the C library")]
 
 use std::io;
-use std::os::fd::RawFd;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
@@ -46,6 +46,33 @@ pub fn release(number: RawFd) {
     }
 }
 
+/// A connected socket that forked children do not get.
+#[derive(Debug)]
+pub struct Connected(OwnedFd);
+
+impl Connected {
+    /// From now on; a child that was forked just before has a copy.
+    pub fn new(socket: OwnedFd) -> Self {
+        // What a process cannot keep from its children it shares with them.
+        let _ = withhold(socket.as_raw_fd());
+        Self(socket)
+    }
+}
+
+impl AsFd for Connected {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+}
+
+impl Drop for Connected {
+    fn drop(&mut self) {
+        // A child that is forked between here and the close has a copy, which must not keep the peer waiting.
+        let _ = rustix::net::shutdown(&self.0, rustix::net::Shutdown::Both);
+        release(self.0.as_raw_fd());
+    }
+}
+
 fn place(number: RawFd) -> Option<(&'static AtomicU64, u64)> {
     let number = usize::try_from(number).ok()?;
     WITHHELD.get(number / 64).map(|word| (word, 1 << (number % 64)))
@@ -79,7 +106,7 @@ extern "C" fn replace_all() {
 mod tests {
     use std::fs::File;
     use std::io::{Read, Write};
-    use std::os::fd::AsRawFd;
+    use std::os::unix::net::UnixStream;
 
     use super::*;
     use crate::os::process::end_now;
@@ -106,5 +133,18 @@ mod tests {
         assert_eq!(unsafe { libc::waitpid(child, &raw mut status, 0) }, child);
         assert!(libc::WIFEXITED(status) && libc::WEXITSTATUS(status) == 0 && !is_in_forked_child());
         release(kept.as_raw_fd());
+    }
+
+    #[test]
+    fn a_copy_of_a_connection_keeps_nobody_waiting() {
+        let (mut peer, socket) = UnixStream::pair().unwrap();
+        let copy = socket.try_clone().unwrap();
+        let number = socket.as_raw_fd();
+        let is_withheld = || place(number).is_some_and(|(word, bit)| word.load(Ordering::Relaxed) & bit != 0);
+        let connected = Connected::new(socket.into());
+        assert!(is_withheld());
+        drop(connected);
+        assert_eq!(peer.read(&mut [0]).unwrap(), 0);
+        drop(copy);
     }
 }

@@ -1,12 +1,12 @@
 //! One of the threads that serve requests, each from its first byte to the last of the reply.
 
-use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use oxwsgi_core::os::packet::Wait;
-use oxwsgi_core::os::withheld;
+use oxwsgi_core::os::withheld::Connected;
 use oxwsgi_core::report::Level;
 use oxwsgi_core::request::{BodyLength, RequestView};
 use oxwsgi_core::wire::{DecodedRequest, HEADER, Hello, Inline, RequestHead, WireError, encode_hello};
@@ -152,7 +152,7 @@ impl Attendant {
     }
 
     /// Takes in a new connection, and greets it before anything is read. None when it is not wanted.
-    fn welcome(&self, socket: OwnedFd) -> Option<(u32, &'static Connection)> {
+    fn welcome(&self, socket: Connected) -> Option<(u32, &'static Connection)> {
         let place = self.place;
         let peer = socket_peercred(&socket).ok()?.uid.as_raw();
         if !place.peers.contains(&peer) {
@@ -184,8 +184,6 @@ impl Attendant {
             return None;
         }
         place.connections.note_use(number, Instant::now());
-        // Registered with the first of all: what the process cannot keep from its children it shares with them.
-        let _ = withheld::withhold(socket.as_raw_fd());
         *connection.link() =
             Some(Link { socket, base, sequence: 0, is_promised: true, watch: LinkWatch::Unknown });
         Some((number, connection))

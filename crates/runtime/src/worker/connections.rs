@@ -1,13 +1,12 @@
 //! The connections of a worker, by number. Who has a connection's claim has its socket; the main thread takes those that
 //! nobody uses, to close them.
 
-use std::os::fd::{AsRawFd, OwnedFd};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use oxwsgi_core::daemon::board::{CONNECTIONS, Process};
-use oxwsgi_core::os::withheld;
+use oxwsgi_core::os::withheld::Connected;
 use oxwsgi_core::worker::{Claim, Numbers};
 
 /// How long a connection stays without a request.
@@ -38,7 +37,7 @@ pub struct Connection {
 #[derive(Debug)]
 pub struct Link {
     /// The socket.
-    pub socket: OwnedFd,
+    pub socket: Connected,
     /// What the mark's numbers of its requests are ahead of those in frames.
     pub base: u32,
     /// Number of the last request that has come over it; 0 before the first.
@@ -89,9 +88,7 @@ impl Connections {
     /// Closes a connection whose claim the caller has, and keeps.
     pub fn close(&self, number: u32) {
         if let Some(connection) = self.get(number) {
-            if let Some(link) = connection.link().take() {
-                withheld::release(link.socket.as_raw_fd());
-            }
+            drop(connection.link().take());
             self.give_place_back(number);
         }
     }

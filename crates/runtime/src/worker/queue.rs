@@ -6,7 +6,7 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use oxwsgi_core::daemon::board::Process;
-use oxwsgi_core::os::withheld;
+use oxwsgi_core::os::withheld::{self, Connected};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use rustix::net::{SocketFlags, accept_with};
@@ -23,7 +23,7 @@ pub struct Queue {
 #[derive(Debug)]
 pub enum Next {
     /// A connection, and a ticket for its first request.
-    Connection(OwnedFd),
+    Connection(Connected),
     /// Nobody is in it by now.
     Nobody,
     /// Perhaps somebody; a ticket, or something else, cannot be had now.
@@ -64,7 +64,7 @@ impl Queue {
             return Next::NotNow;
         }
         match accept_with(&self.listener, SocketFlags::CLOEXEC) {
-            Ok(socket) => Next::Connection(socket),
+            Ok(socket) => Next::Connection(Connected::new(socket)),
             Err(error) => {
                 process.give_ticket();
                 // Another process was faster; otherwise somebody who has left again, or no descriptor to be had.
