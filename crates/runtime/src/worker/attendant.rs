@@ -200,7 +200,7 @@ impl Attendant {
                 if look != Look::Closed && !self.tell_events(number, link) { Look::Closed } else { look }
             };
             if look == Look::Closed {
-                self.place.connections.close(number);
+                self.place.connections.close(number, &self.place.process());
                 return;
             }
             if connection.claim().release() {
@@ -231,12 +231,7 @@ impl Attendant {
         match recv(&link.socket, spare_capacity(&mut self.input), RecvFlags::DONTWAIT) {
             Ok((1.., _)) => {}
             Err(Errno::AGAIN) => return Look::Quiet,
-            Ok(_) | Err(_) => {
-                if link.is_promised {
-                    self.place.process().give_ticket();
-                }
-                return Look::Closed;
-            }
+            Ok(_) | Err(_) => return Look::Closed,
         }
         let now = Instant::now();
         if std::mem::take(&mut self.leads) {

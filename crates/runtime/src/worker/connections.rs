@@ -85,10 +85,13 @@ impl Connections {
         self.numbers().give_back(number);
     }
 
-    /// Closes a connection whose claim the caller has, and keeps.
-    pub fn close(&self, number: u32) {
+    /// Closes a connection whose claim the caller has, and keeps. Gives the ticket back that was taken for a request that has
+    /// not come.
+    pub fn close(&self, number: u32, process: &Process<'_>) {
         if let Some(connection) = self.get(number) {
-            drop(connection.link().take());
+            if connection.link().take().is_some_and(|link| link.is_promised) {
+                process.give_ticket();
+            }
             self.give_place_back(number);
         }
     }
@@ -140,7 +143,7 @@ impl Connections {
                 // Whoever sends a request all the same sees that it was not taken.
                 mark.close();
             }
-            self.close(number);
+            self.close(number, process);
         }
         free
     }

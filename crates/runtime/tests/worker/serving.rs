@@ -114,6 +114,31 @@ fn a_lost_ticket_is_found_again() {
 }
 
 #[test]
+fn a_connection_without_a_request_costs_no_ticket() {
+    let stage = Stage::new(HELLO);
+    let worker = stage.ready();
+    let mut busy = worker.connect();
+    busy.get("/");
+    let mut silent = worker.connect();
+    wait_for("its ticket to be taken", || worker.process().idle() == 1);
+    // Never still, so that no ticket is taken for lost.
+    let mut serve = || {
+        assert!(worker.process().take_ticket());
+        busy.get("/");
+    };
+    wait_for("the close of what nobody uses", || {
+        serve();
+        silent.is_closed()
+    });
+    let closed = Instant::now();
+    wait_for("its ticket", || {
+        serve();
+        worker.process().idle() == 2
+    });
+    assert!(closed.elapsed() < Duration::from_secs(2));
+}
+
+#[test]
 fn lines_and_exceptions_go_to_the_requests_log() {
     let stage = Stage::new(
         r#"
