@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use oxwsgi_core::daemon::board::{CONNECTIONS, Process};
 use oxwsgi_core::os::withheld::Connected;
 use oxwsgi_core::worker::{Claim, Numbers};
+use rustix::net::{RecvFlags, recv};
 
 /// How long a connection stays without a request.
 const IDLE: Duration = Duration::from_secs(10);
@@ -126,6 +127,26 @@ impl Connections {
             }
         }
         next
+    }
+
+    /// How many have a ticket whose request no thread has begun to read: it is there, or was promised.
+    pub fn waiting(&self) -> u32 {
+        let is_waiting = |link: &Link| {
+            let flags = RecvFlags::PEEK | RecvFlags::DONTWAIT;
+            link.is_promised || matches!(recv(&link.socket, &mut [0], flags), Ok((1.., _)))
+        };
+        // Who has the lock serves.
+        let waiting = self.all.iter().filter_map(|connection| connection.link.try_lock().ok());
+        waiting.map(|link| u32::from(link.as_ref().is_some_and(is_waiting))).sum()
+    }
+
+    /// Nothing was promised to anybody who has sent nothing by now.
+    pub fn forget_promises(&self) {
+        for mut link in self.all.iter().filter_map(|connection| connection.link.try_lock().ok()) {
+            if let Some(link) = link.as_mut() {
+                link.is_promised = false;
+            }
+        }
     }
 
     /// Closes all that nobody uses: no request is taken any more.

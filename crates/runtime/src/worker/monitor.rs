@@ -25,6 +25,9 @@ const LOOK: Duration = Duration::from_secs(1);
 /// How long nothing may move before tickets that are missing are taken for lost.
 const STILL: Duration = Duration::from_secs(2);
 
+/// How long and at how many looks tickets must be missing on a process that is never still.
+const STEADY: (Duration, u32) = (Duration::from_secs(5), 5);
+
 /// The main thread.
 #[derive(Debug)]
 pub struct Monitor {
@@ -39,6 +42,7 @@ pub struct Monitor {
     is_orphan: bool,
     is_closed: bool,
     still: Still,
+    missing: Option<Missing>,
 }
 
 /// Since when nothing has moved.
@@ -47,6 +51,15 @@ struct Still {
     since: Instant,
     /// Requests admitted and over, tickets, requests under way.
     counts: (u64, u64, u32, usize),
+}
+
+/// Tickets that nobody seems to have.
+#[derive(Clone, Copy, Debug)]
+struct Missing {
+    since: Instant,
+    looks: u32,
+    /// As many were missing at each look.
+    least: u32,
 }
 
 impl Monitor {
@@ -64,6 +77,7 @@ impl Monitor {
         Self {
             keeper: Keeper::new(place.limits, threads, now),
             still: Still { since: now, counts: (0, 0, threads, 0) },
+            missing: None,
             place,
             pool,
             prober,
@@ -195,6 +209,7 @@ impl Monitor {
         let (admitted, over) = self.place.tally.counts();
         let (idle, busy) = (process.idle(), observed.active.len());
         let counts = (admitted, over, idle, busy);
+        self.restore_lost(now, idle, observed.active);
         if self.still.counts != counts {
             self.still = Still { since: now, counts };
             return true;
@@ -204,8 +219,36 @@ impl Monitor {
         if is_wrong && now - self.still.since >= STILL {
             // Whoever had one sends a request at once, or never; and a site may write to its own board.
             process.correct(idle, expected);
+            self.place.connections.forget_promises();
         }
         is_wrong || busy > 0
+    }
+
+    /// Gives back the tickets that are lost on a process that has always something to do. `busy` was seen before `idle`.
+    fn restore_lost(&mut self, now: Instant, idle: u32, busy: &[Active]) {
+        let threads = self.place.board.threads();
+        let without = |count: u32| threads.saturating_sub(idle).saturating_sub(count);
+        let count = |requests: usize| u32::try_from(requests).unwrap_or(u32::MAX);
+        let mut missing = without(count(busy.len()));
+        if missing > 0 {
+            // Whose request has come since then has no longer one that waits.
+            let waiting = self.place.connections.waiting();
+            let new = self.active().iter().filter(|active| !busy.contains(active)).count();
+            missing = without(count(busy.len() + new).saturating_add(waiting));
+        }
+        if missing == 0 || self.is_closed {
+            self.missing = None;
+            return;
+        }
+        let Missing { since, looks, least } =
+            self.missing.unwrap_or(Missing { since: now, looks: 0, least: missing });
+        let (looks, least) = (looks + 1, least.min(missing));
+        self.missing = Some(Missing { since, looks, least });
+        if now - since >= STEADY.0 && looks >= STEADY.1 {
+            let process = self.place.process();
+            (0..least).for_each(|_| process.give_ticket());
+            self.missing = None;
+        }
     }
 
     fn wait(&self, pause: Option<Duration>) {

@@ -114,6 +114,20 @@ fn a_lost_ticket_is_found_again() {
 }
 
 #[test]
+fn a_lost_ticket_is_found_by_a_process_that_is_never_still() {
+    let stage = Stage::new(HELLO);
+    let worker = stage.ready();
+    let mut busy = worker.connect();
+    busy.get("/");
+    assert!(worker.process().take_ticket());
+    wait_for("the lost ticket", || {
+        assert!(worker.process().take_ticket(), "the other one is not touched");
+        busy.get("/");
+        worker.process().idle() == 2
+    });
+}
+
+#[test]
 fn a_connection_without_a_request_costs_no_ticket() {
     let stage = Stage::new(HELLO);
     let worker = stage.ready();
