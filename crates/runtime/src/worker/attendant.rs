@@ -102,6 +102,8 @@ impl Attendant {
                     return;
                 }
                 self.leads = true;
+                // Somebody may be in the queue since this thread had something to do.
+                continue;
             }
             if !self.wait() {
                 return;
@@ -141,7 +143,10 @@ impl Attendant {
                         None => self.place.process().give_ticket(),
                     }
                 }
-                Next::Nobody => return,
+                Next::Nobody => {
+                    self.pause = FIRST_PAUSE;
+                    return;
+                }
                 Next::NotNow => {
                     // A ticket may be lost; the main thread finds that out.
                     self.place.tally.rouse();

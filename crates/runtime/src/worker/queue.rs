@@ -3,7 +3,7 @@
 
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use oxwsgi_core::daemon::board::Process;
 use oxwsgi_core::os::withheld::{self, Connected};
@@ -15,8 +15,10 @@ use rustix::net::{SocketFlags, accept_with};
 #[derive(Debug)]
 pub struct Queue {
     listener: OwnedFd,
-    /// There may be somebody in it.
-    is_waited_in: AtomicBool,
+    /// How often somebody has joined it, as far as that was told.
+    joined: AtomicU64,
+    /// What that was when there was nobody in it.
+    empty: AtomicU64,
 }
 
 /// Who came out of the queue.
@@ -36,30 +38,33 @@ impl Queue {
         // All processes of the group are told of a connection, and one gets it.
         rustix::io::ioctl_fionbio(&listener, true)?;
         withheld::withhold(listener.as_raw_fd())?;
-        Ok(Self { listener, is_waited_in: AtomicBool::new(false) })
+        Ok(Self { listener, joined: AtomicU64::new(0), empty: AtomicU64::new(0) })
     }
 
     /// Somebody has joined it.
     pub fn note(&self) {
-        self.is_waited_in.store(true, Ordering::SeqCst);
+        self.joined.fetch_add(1, Ordering::SeqCst);
     }
 
     /// Whether somebody may be in it.
     #[inline]
     pub fn is_waited_in(&self) -> bool {
-        self.is_waited_in.load(Ordering::SeqCst)
+        self.joined.load(Ordering::SeqCst) > self.empty.load(Ordering::SeqCst)
     }
 
     /// Takes the first out.
     pub fn next(&self, process: &Process<'_>) -> Next {
         // Before the look: who joins after it is told of.
-        self.is_waited_in.store(false, Ordering::SeqCst);
+        let joined = self.joined.load(Ordering::SeqCst);
+        let nobody = || {
+            self.empty.fetch_max(joined, Ordering::SeqCst);
+            Next::Nobody
+        };
         let mut polled = [PollFd::new(&self.listener, PollFlags::IN)];
         // A look that takes no ticket: nobody is to find one missing for nothing.
         if poll(&mut polled, Some(&Timespec::default())) == Ok(0) {
-            return Next::Nobody;
+            return nobody();
         }
-        self.note();
         if !process.take_ticket() {
             return Next::NotNow;
         }
@@ -68,7 +73,7 @@ impl Queue {
             Err(error) => {
                 process.give_ticket();
                 // Another process was faster; otherwise somebody who has left again, or no descriptor to be had.
-                if error == Errno::AGAIN { Next::Nobody } else { Next::NotNow }
+                if error == Errno::AGAIN { nobody() } else { Next::NotNow }
             }
         }
     }
