@@ -1,5 +1,6 @@
 //! One of the threads that serve requests, each from its first byte to the last of the reply.
 
+use std::io;
 use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -15,6 +16,7 @@ use rustix::buffer::spare_capacity;
 use rustix::io::Errno;
 use rustix::net::sockopt::{Timeout, set_socket_timeout, socket_peercred};
 use rustix::net::{RecvFlags, SendFlags, recv, send};
+use rustix::process::{Resource, getrlimit};
 
 use crate::worker::connections::{Connection, Link, LinkWatch};
 use crate::worker::exchange::{After, SocketExchange, Surroundings};
@@ -69,6 +71,8 @@ enum Broken {
     Wire(#[from] WireError),
     #[error("request {0} came after request {1}")]
     Order(u32, u32),
+    #[error("there are more connections than the process can have")]
+    Full,
     #[error(transparent)]
     Io(#[from] Errno),
 }
@@ -138,7 +142,11 @@ impl Attendant {
             match self.place.queue.next(&self.place.process()) {
                 Next::Connection(socket) => {
                     self.pause = FIRST_PAUSE;
-                    match self.welcome(socket) {
+                    let welcomed = self.welcome(socket).unwrap_or_else(|broken| {
+                        self.report(&broken);
+                        None
+                    });
+                    match welcomed {
                         Some((number, connection)) => self.attend(number, connection),
                         None => self.place.process().give_ticket(),
                     }
@@ -152,14 +160,28 @@ impl Attendant {
                     self.place.tally.rouse();
                     return;
                 }
+                Next::Stuck(error) => {
+                    let limit = getrlimit(Resource::Nofile).current;
+                    let limit = limit.map_or_else(|| "unlimited".to_owned(), |limit| limit.to_string());
+                    let text = format!(
+                        "WSGI1026: Daemon process '{}' cannot take requests out of its queue: {}. It may have {limit} files \
+                         open (RLIMIT_NOFILE): raise that where the server is started (ulimit -n, LimitNOFILE=), or find \
+                         out what the application leaves open (/proc/{}/fd). It goes on as soon as it can.",
+                        self.place.group,
+                        io::Error::from(error),
+                        std::process::id()
+                    );
+                    self.place.control.log(Level::Error, text.as_bytes(), Wait::Socket);
+                    return;
+                }
             }
         }
     }
 
-    /// Takes in a new connection, and greets it before anything is read. None when it is not wanted.
-    fn welcome(&self, socket: Connected) -> Option<(u32, &'static Connection)> {
+    /// Takes in a new connection, and greets it before anything is read. None when it is not wanted, or has gone.
+    fn welcome(&self, socket: Connected) -> Result<Option<(u32, &'static Connection)>, Broken> {
         let place = self.place;
-        let peer = socket_peercred(&socket).ok()?.uid.as_raw();
+        let peer = socket_peercred(&socket)?.uid.as_raw();
         if !place.peers.contains(&peer) {
             if !STRANGER_REPORTED.swap(true, Ordering::Relaxed) {
                 let text = format!(
@@ -168,30 +190,36 @@ impl Attendant {
                 );
                 place.control.log(Level::Warning, text.as_bytes(), Wait::Socket);
             }
-            return None;
+            return Ok(None);
         }
         for direction in [Timeout::Recv, Timeout::Send] {
             if let Some(limit) = place.limits.socket {
-                set_socket_timeout(&socket, direction, Some(limit)).ok()?;
+                set_socket_timeout(&socket, direction, Some(limit))?;
             }
         }
         let number = place.connections.take_place().or_else(|| {
             place.connections.close_unused(Instant::now(), &place.process());
             place.connections.take_place()
-        })?;
-        let connection = place.connections.get(number)?;
-        let base = place.process().mark(number)?.begin();
+        });
+        let number = number.ok_or(Broken::Full)?;
+        // The number is one that the table has given.
+        let Some((connection, mark)) = place.connections.get(number).zip(place.process().mark(number)) else {
+            return Ok(None);
+        };
+        let base = mark.begin();
         let mut hello = Vec::with_capacity(32);
         let greeting = Hello { pid: std::process::id(), slot: place.slot, connection: number, base };
         encode_hello(&mut hello, greeting);
-        if send(&socket, &hello, SendFlags::NOSIGNAL) != Ok(hello.len()) {
+        // There is room for it in a new connection.
+        if let Err(error) = send(&socket, &hello, SendFlags::NOSIGNAL) {
             place.connections.give_place_back(number);
-            return None;
+            let has_left = matches!(error, Errno::PIPE | Errno::CONNRESET);
+            return if has_left { Ok(None) } else { Err(error.into()) };
         }
         place.connections.note_use(number, Instant::now());
         *connection.link() =
             Some(Link { socket, base, sequence: 0, is_promised: true, watch: LinkWatch::Unknown });
-        Some((number, connection))
+        Ok(Some((number, connection)))
     }
 
     /// Serves what there is on a connection whose claim this thread has taken.
@@ -216,6 +244,16 @@ impl Attendant {
         if self.place.tally.is_closing() {
             self.place.connections.close_free(&self.place.process());
         }
+    }
+
+    fn report(&self, broken: &Broken) {
+        let text = format!(
+            "WSGI1022: A connection from the server to daemon process '{}' is given up: {broken}. Its request was not taken, \
+             and the server gives it to another process or sends it again. If this goes on, see that module and runtime \
+             are of one version: restart the server after an update.",
+            self.place.group
+        );
+        self.place.control.log(Level::Warning, text.as_bytes(), Wait::Socket);
     }
 
     /// Before a connection is let go of: what comes on it is told, by an event.
@@ -247,8 +285,7 @@ impl Attendant {
         self.place.connections.note_use(number, now);
         let after = self.serve(number, link, now).unwrap_or_else(|broken| {
             self.place.process().give_ticket();
-            let text = format!("WSGI1022: A connection from the server is given up: {broken}.");
-            self.place.control.log(Level::Warning, text.as_bytes(), Wait::Socket);
+            self.report(&broken);
             After::Drop
         });
         self.watch.end();

@@ -3,7 +3,7 @@
 
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use oxwsgi_core::daemon::board::Process;
 use oxwsgi_core::os::withheld::{self, Connected};
@@ -19,6 +19,8 @@ pub struct Queue {
     joined: AtomicU64,
     /// What that was when there was nobody in it.
     empty: AtomicU64,
+    /// Nobody can be taken out of it at present, and that was told.
+    is_stuck: AtomicBool,
 }
 
 /// Who came out of the queue.
@@ -28,8 +30,10 @@ pub enum Next {
     Connection(Connected),
     /// Nobody is in it by now.
     Nobody,
-    /// Perhaps somebody; a ticket, or something else, cannot be had now.
+    /// Perhaps somebody; a ticket cannot be had now.
     NotNow,
+    /// The system takes nobody out of it. Told once, until it does again; in between it is [`NotNow`](Self::NotNow).
+    Stuck(Errno),
 }
 
 impl Queue {
@@ -38,7 +42,12 @@ impl Queue {
         // All processes of the group are told of a connection, and one gets it.
         rustix::io::ioctl_fionbio(&listener, true)?;
         withheld::withhold(listener.as_raw_fd())?;
-        Ok(Self { listener, joined: AtomicU64::new(0), empty: AtomicU64::new(0) })
+        Ok(Self {
+            listener,
+            joined: AtomicU64::new(0),
+            empty: AtomicU64::new(0),
+            is_stuck: AtomicBool::new(false),
+        })
     }
 
     /// Somebody has joined it.
@@ -69,11 +78,20 @@ impl Queue {
             return Next::NotNow;
         }
         match accept_with(&self.listener, SocketFlags::CLOEXEC) {
-            Ok(socket) => Next::Connection(Connected::new(socket)),
+            Ok(socket) => {
+                self.is_stuck.store(false, Ordering::Relaxed);
+                Next::Connection(Connected::new(socket))
+            }
             Err(error) => {
                 process.give_ticket();
-                // Another process was faster; otherwise somebody who has left again, or no descriptor to be had.
-                if error == Errno::AGAIN { nobody() } else { Next::NotNow }
+                match error {
+                    // Another process was faster.
+                    Errno::AGAIN => nobody(),
+                    // Somebody has left again.
+                    Errno::CONNABORTED | Errno::INTR => Next::NotNow,
+                    _ if self.is_stuck.swap(true, Ordering::Relaxed) => Next::NotNow,
+                    error => Next::Stuck(error),
+                }
             }
         }
     }

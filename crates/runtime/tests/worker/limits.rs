@@ -206,6 +206,48 @@ fn an_interrupt_in_vain_ends_the_process() {
 }
 
 #[test]
+fn a_process_without_descriptors_says_so_and_goes_on_when_there_are_some() {
+    let stage = Stage::new(
+        r#"
+import os, resource
+
+def application(environ, start_response):
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    # The lowest number that is free, which the next connection would get.
+    free = os.dup(0)
+    os.close(free)
+    if environ["PATH_INFO"] == "/none":
+        resource.setrlimit(resource.RLIMIT_NOFILE, (free, most))
+    start_response("200 OK", [])
+    return [str(free).encode()]
+"#,
+    );
+    let worker = stage.ready();
+    let mut connection = worker.connect();
+    for _ in 0..2 {
+        let free = connection.get("/none").text();
+        let request = Request::to("/");
+        let mut late = worker.connect();
+        late.send(&request).unwrap();
+        worker.expect_log(&format!(
+            "WSGI1026: Daemon process 'site' cannot take requests out of its queue: Too many open files (os error 24). It \
+             may have {free} files open"
+        ));
+        std::thread::sleep(Duration::from_millis(100));
+        assert_eq!(connection.get("/").outcome, Some(Outcome::Sent));
+        assert_eq!(late.receive(&request).outcome, Some(Outcome::Sent));
+        let mut log = worker.log.lock().unwrap();
+        assert_eq!(
+            log.iter().filter(|line| line.contains("WSGI1026")).count(),
+            1,
+            "once, and not for each try"
+        );
+        log.clear();
+    }
+}
+
+#[test]
 fn processor_time_ends_a_process_gracefully() {
     let stage = Stage::new(SLOW);
     let mut worker = stage.ready();

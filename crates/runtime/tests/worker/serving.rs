@@ -250,7 +250,9 @@ fn nonsense_ends_a_connection_and_nothing_else() {
     let mut too_long = worker.connect();
     too_long.socket.write_all(&[0xff, 0xff, 0xff, 0x7f, 1, 0, 0, 0]).unwrap();
     wait_for("the end of the connection", || too_long.is_closed());
-    worker.expect_log("WSGI1022");
+    worker.expect_log(
+        "WSGI1022: A connection from the server to daemon process 'site' is given up: request 8 came after",
+    );
     assert_eq!(good.get("/x").text(), "hello /x");
     wait_for("all tickets", || worker.process().idle() == 2);
 }
