@@ -29,7 +29,7 @@ const LAYERS: [(&str, &str, &str); 8] = [
     (
         "crates/runtime/src/worker",
         "crate::worker::",
-        "orders surroundings service control guardian poller queue connections tally transmission exchange workplace \
+        "orders surroundings service control offspring guardian poller queue connections tally transmission exchange workplace \
          attendant pool prober signals monitor",
     ),
     ("src", "crate::", "daemon embed apache"),

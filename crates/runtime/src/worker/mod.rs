@@ -13,6 +13,7 @@ mod control;
 mod exchange;
 mod guardian;
 mod monitor;
+mod offspring;
 mod orders;
 mod poller;
 mod pool;
@@ -93,7 +94,7 @@ fn serve_requests(
     for import in &imports {
         ends = ends.or_else(|| signals.take().into_iter().find(|reason| *reason == Reason::ShutdownSignal));
         if ends.is_none() {
-            load(import);
+            load(import, &place.group, control);
         }
     }
     let prober = Prober::start(&limits)?;
@@ -115,12 +116,13 @@ fn serve_scripts(orders: Orders, control: &'static Control, guardian: &'static G
     let shutdown = group.limits.shutdown;
     guardian.watch_supervisor(board, epoch, shutdown);
     control.say(&FromWorker::Ready);
+    let name = String::from_utf8_lossy(&group.name);
     for import in &group.imports {
-        if load(import) {
+        if load(import, &name, control) {
             break;
         }
     }
-    let text = format!("Stopping process '{}'.", String::from_utf8_lossy(&group.name));
+    let text = format!("Stopping process '{name}'.");
     control.log(Level::Info, text.as_bytes(), Wait::Socket);
     if let Some(limit) = shutdown {
         guardian.set_limit(limit);
@@ -128,11 +130,13 @@ fn serve_scripts(orders: Orders, control: &'static Control, guardian: &'static G
     wsgi::finish()
 }
 
-/// Loads a script; true when it has asked for the end of the process.
-fn load(import: &Import) -> bool {
+/// Loads a script for this group; true when it has asked for the end of the process.
+fn load(import: &Import, group: &str, control: &Control) -> bool {
     let import = oxwsgi_core::abi::Import {
         script: import.script.as_slice().into(),
         application_group: import.application_group.as_slice().into(),
     };
-    wsgi::import(&import)
+    let wants_end = wsgi::import(&import);
+    offspring::end(group, control);
+    wants_end
 }

@@ -6,8 +6,6 @@ use oxwsgi_core::boundary::guard;
 use oxwsgi_core::daemon::board::{Board, Process, State};
 use oxwsgi_core::daemon::{Limits, Reason};
 use oxwsgi_core::exchange::{Exchange, Outcome, RemoteExchange, RetryReason};
-use oxwsgi_core::os::packet::Wait;
-use oxwsgi_core::os::{process, withheld};
 use oxwsgi_core::report::Level;
 use oxwsgi_core::request::RequestView;
 use oxwsgi_core::worker::Crew;
@@ -15,6 +13,7 @@ use oxwsgi_core::worker::Crew;
 use crate::worker::connections::Connections;
 use crate::worker::control::Control;
 use crate::worker::exchange::SocketExchange;
+use crate::worker::offspring;
 use crate::worker::orders::Orders;
 use crate::worker::poller::Poller;
 use crate::worker::queue::Queue;
@@ -112,15 +111,7 @@ impl Workplace {
             || Ok(wsgi::serve(view, &mut RemoteExchange::new(exchange))),
             |panic| Err(panic.to_owned()),
         );
-        if withheld::is_in_forked_child() {
-            let text = format!(
-                "WSGI1025: A process that the application has forked came back from it, and ends here: it must call \
-                 os._exit(). Daemon process '{}' itself goes on.",
-                self.group
-            );
-            self.control.log(Level::Error, text.as_bytes(), Wait::Never);
-            process::end_now(0);
-        }
+        offspring::end(&self.group, self.control);
         match served {
             Ok(outcome) => {
                 if outcome == Outcome::Retry(RetryReason::Reload) {

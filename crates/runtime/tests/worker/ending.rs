@@ -226,6 +226,28 @@ def application(environ, start_response):
 }
 
 #[test]
+fn a_forked_child_of_a_script_that_is_loaded_serves_nobody() {
+    let stage = Stage::new(
+        r#"
+import os
+
+CHILD = os.fork()
+
+def application(environ, start_response):
+    start_response("200 OK", [])
+    return [str(os.waitpid(CHILD, 0)).encode(), str(CHILD).encode()]
+"#,
+    )
+    .import();
+    let worker = stage.ready();
+    let text = worker.get("/").text();
+    let (ended, child) = text.split_at(text.find(')').unwrap() + 1);
+    assert_eq!(ended, format!("({child}, 0)"));
+    let errors = worker.errors();
+    assert!(errors.contains("WSGI1025: A process that the application has forked came back"), "{errors}");
+}
+
+#[test]
 fn threads_of_the_application_are_waited_for_or_left() {
     for (daemon, text) in [("False", "thread is done"), ("True", "exit")] {
         let stage = Stage::new(&format!(
