@@ -122,11 +122,11 @@ fn serve_scripts(orders: Orders, control: &'static Control, guardian: &'static G
             break;
         }
     }
-    let text = format!("Stopping process '{name}'.");
-    control.log(Level::Info, text.as_bytes(), Wait::Socket);
     if let Some(limit) = shutdown {
         guardian.set_limit(limit);
     }
+    let text = format!("Stopping process '{name}'.");
+    control.log(Level::Info, text.as_bytes(), Wait::Never);
     wsgi::finish()
 }
 

@@ -162,6 +162,10 @@ impl Monitor {
                 None
             }
             Step::Stop(reason) => {
+                // From here on nothing holds up the end: neither Python nor a supervisor that does not listen.
+                if let Some(limit) = self.place.limits.shutdown {
+                    self.guardian.set_limit(limit);
+                }
                 self.close(reason);
                 Some(reason)
             }
@@ -182,7 +186,7 @@ impl Monitor {
     }
 
     fn log(&self, text: &str) {
-        self.place.control.log(Level::Info, text.as_bytes(), Wait::Socket);
+        self.place.control.log(Level::Info, text.as_bytes(), Wait::Never);
     }
 
     /// How long there is nothing to do.
@@ -271,9 +275,6 @@ impl Monitor {
     pub fn stop(self, reason: Reason) -> bool {
         self.place.control.say(&FromWorker::Stopping);
         self.log(&format!("Stopping process '{}'.", self.place.group));
-        if let Some(limit) = self.place.limits.shutdown {
-            self.guardian.set_limit(limit);
-        }
         self.pool.stop();
         let is_locked_out = self.prober.as_ref().is_some_and(|(prober, _)| prober.waiting_since().is_some());
         match reason {

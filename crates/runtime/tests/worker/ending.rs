@@ -106,6 +106,40 @@ fn a_worker_that_does_not_end_in_time_is_ended() {
 }
 
 #[test]
+fn a_supervisor_that_does_not_listen_holds_up_no_end() {
+    let stage = Stage::new(
+        r#"
+import threading
+
+count = 0
+
+def talk():
+    global count
+    while True:
+        print("x" * 4000)
+        count += 1
+
+threading.Thread(target=talk, daemon=True).start()
+
+def application(environ, start_response):
+    start_response("200 OK", [])
+    return [str(count).encode()]
+"#,
+    )
+    .with(|group| group.limits.shutdown = Some(Duration::from_secs(1)));
+    let mut worker = stage.start_unheard();
+    let mut connection = worker.connect();
+    let mut last = String::new();
+    wait_for("no line to be taken any more", || {
+        std::thread::sleep(Duration::from_millis(100));
+        let count = connection.get("/").text();
+        std::mem::replace(&mut last, count.clone()) == count && count != "0"
+    });
+    worker.signal(libc::SIGTERM);
+    assert_eq!(worker.wait().code(), Some(255));
+}
+
+#[test]
 fn signals_for_the_application_reach_it() {
     let stage = Stage::new(SLOW).import();
     let mut worker = stage.ready();

@@ -128,6 +128,15 @@ impl Stage {
 
     /// Starts a worker, which is not ready yet.
     pub fn start(&self) -> Worker {
+        let worker = self.start_unheard();
+        let socket = worker.control.as_ref().unwrap().try_clone().unwrap();
+        let (messages, log) = (Arc::clone(&worker.messages), Arc::clone(&worker.log));
+        std::thread::spawn(move || listen(&socket, &messages, &log));
+        worker
+    }
+
+    /// Starts a worker whose supervisor does not listen.
+    pub fn start_unheard(&self) -> Worker {
         let socket = self.folder.path().join("socket");
         let _ = std::fs::remove_file(&socket);
         let listener = UnixListener::bind(&socket).unwrap();
@@ -166,18 +175,14 @@ impl Stage {
         };
         let descriptors = [listener.as_fd(), board_descriptor.as_fd(), lifeline_end.as_fd()];
         packet::send(&control, &encode(&message), &descriptors, Wait::Socket).unwrap();
-        let (messages, log) = (Arc::default(), Arc::default());
-        let socket_copy = control.try_clone().unwrap();
-        let (messages_copy, log_copy) = (Arc::clone(&messages), Arc::clone(&log));
-        std::thread::spawn(move || listen(&socket_copy, &messages_copy, &log_copy));
         Worker {
             child,
             board,
             socket,
             control: Some(control),
             lifeline: Some(lifeline),
-            messages,
-            log,
+            messages: Arc::default(),
+            log: Arc::default(),
             script: self.script(),
             errors,
             _listener: listener,
