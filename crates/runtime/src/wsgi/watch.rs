@@ -46,8 +46,8 @@ impl Watch {
     #[inline]
     pub fn begin(&self, now: Instant) {
         let since = now.saturating_duration_since(self.start).as_nanos();
-        // Only this thread writes.
-        self.turn.store(self.turn.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
+        // Only this thread writes. After the end of the request before, and before this one begins.
+        self.turn.store(self.turn.load(Ordering::Relaxed) + 1, Ordering::Release);
         self.since.store(u64::try_from(since).unwrap_or(u64::MAX).max(1), Ordering::Release);
     }
 
@@ -59,8 +59,14 @@ impl Watch {
 
     /// The request that the thread serves: its number and when it began.
     pub fn request(&self) -> Option<(u64, Instant)> {
-        let since = self.since.load(Ordering::Acquire);
-        (since != 0).then(|| (self.turn.load(Ordering::Relaxed), self.start + Duration::from_nanos(since)))
+        loop {
+            let turn = self.turn.load(Ordering::Acquire);
+            let since = self.since.load(Ordering::Acquire);
+            // Otherwise the next one has begun meanwhile, and the time may be that one's.
+            if self.turn.load(Ordering::Relaxed) == turn {
+                return (since != 0).then(|| (turn, self.start + Duration::from_nanos(since)));
+            }
+        }
     }
 
     /// The thread.
