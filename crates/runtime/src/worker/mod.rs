@@ -26,7 +26,7 @@ mod tally;
 mod transmission;
 mod workplace;
 
-use oxwsgi_core::daemon::{FromWorker, Import, Reason};
+use oxwsgi_core::daemon::{FromWorker, Import};
 use oxwsgi_core::os::packet::Wait;
 use oxwsgi_core::os::process;
 use oxwsgi_core::report::Level;
@@ -92,7 +92,7 @@ fn serve_requests(
     let place = Workplace::new(orders, control)?;
     let mut ends = None;
     for import in &imports {
-        ends = ends.or_else(|| signals.take().into_iter().find(|reason| *reason == Reason::ShutdownSignal));
+        ends = ends.or_else(|| signals.take().into_iter().next());
         if ends.is_none() {
             load(import, &place.group, control);
         }

@@ -140,6 +140,22 @@ def application(environ, start_response):
 }
 
 #[test]
+fn a_signal_between_two_scripts_is_not_lost() {
+    for (signal, reason) in [
+        (libc::SIGTERM, Reason::ShutdownSignal),
+        (libc::SIGUSR1, Reason::GracefulSignal),
+        (libc::SIGXCPU, Reason::CpuTimeLimit),
+    ] {
+        let stage = Stage::new("import time\nprint('at work')\ntime.sleep(0.5)\n").import().import();
+        let mut worker = stage.start();
+        worker.expect_log("at work");
+        worker.signal(signal);
+        worker.expect(&FromWorker::Ending(reason));
+        assert_eq!(worker.wait().code(), Some(0));
+    }
+}
+
+#[test]
 fn signals_for_the_application_reach_it() {
     let stage = Stage::new(SLOW).import();
     let mut worker = stage.ready();
