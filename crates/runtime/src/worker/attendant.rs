@@ -289,9 +289,7 @@ impl Attendant {
             After::Drop
         });
         self.watch.end();
-        if let Some(is_last) = self.admitted.take() {
-            self.place.tally.finish(is_last);
-        }
+        self.place.tally.finish(self.admitted.take());
         self.input.shrink_to(KEPT);
         self.output.shrink_to(KEPT);
         match after {

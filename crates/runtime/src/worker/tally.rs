@@ -81,13 +81,16 @@ impl Tally {
         Admission::Granted { is_last: self.maximum_requests == Some(number) }
     }
 
-    /// An admitted request is over.
+    /// A thread is done with a request; whether it was the last, if it was admitted.
     #[inline]
-    pub fn finish(&self, is_last: bool) {
-        self.over.fetch_add(1, Ordering::SeqCst);
-        if is_last {
-            self.last_is_over.store(true, Ordering::SeqCst);
+    pub fn finish(&self, admitted: Option<bool>) {
+        if let Some(is_last) = admitted {
+            self.over.fetch_add(1, Ordering::SeqCst);
+            if is_last {
+                self.last_is_over.store(true, Ordering::SeqCst);
+            }
         }
+        // What the main thread waits for is a thread that has nothing to do, whatever it had.
         if self.is_closing() {
             self.wake();
         }
