@@ -42,6 +42,17 @@ use crate::worker::signals::Signals;
 use crate::worker::workplace::Workplace;
 use crate::wsgi::{self, Settings};
 
+/// What to do when there are no descriptors to be had.
+const FILES: &str = "See that the process may have more files open (ulimit -n, LimitNOFILE=).";
+
+/// What to do when there are no threads to be had.
+const THREADS: &str = "See that the group's user may have more processes (ulimit -u, TasksMax=), and that threads=, stack-size= and \
+                       memory-limit= of the group fit each other.";
+
+/// What to do when Python does not work.
+const PYTHON: &str = "See that the Python of the group is whole (python-home=), and that no module of the site has the name of \
+                      one of Python's own.";
+
 /// Serves as a daemon process for as long as that lives. Returns when Python is to end, or with `SystemExit` and the reason why
 /// there can be no daemon process.
 pub fn run(py: Attached<'_>) -> PyResult<'_, ()> {
@@ -52,8 +63,8 @@ pub fn run(py: Attached<'_>) -> PyResult<'_, ()> {
     let group = String::from_utf8_lossy(&orders.group.name).into_owned();
     let failed = |text: String| cannot(format!("WSGI1024: Daemon process '{group}' cannot start: {text}"));
     // Before anything of the site can take its time.
-    let guardian =
-        Guardian::start(group.clone(), lines.life, control).map_err(|error| failed(error.to_string()))?;
+    let guardian = Guardian::start(group.clone(), lines.life, control)
+        .map_err(|error| failed(step("the thread that looks after its end", error, THREADS)))?;
     surroundings::correct_environment(py, &orders.group)?;
     if let Some(text) = warning {
         control.log(Level::Warning, text.as_bytes(), Wait::Socket);
@@ -64,7 +75,7 @@ pub fn run(py: Attached<'_>) -> PyResult<'_, ()> {
 
     let settings = Settings::of_group(&orders.group, &orders.server, Control::sink());
     let is_service = orders.group.threads == 0;
-    wsgi::adopt(py, settings).map_err(failed)?;
+    wsgi::adopt(py, settings).map_err(|error| failed(step("its main interpreter", error, PYTHON)))?;
     let done = if is_service {
         service::end_on_signal(py)?;
         py.detach(|| Ok(serve_scripts(orders, control, guardian)))
@@ -75,8 +86,13 @@ pub fn run(py: Attached<'_>) -> PyResult<'_, ()> {
         Ok(true) => Ok(()),
         // The exit handlers have run.
         Ok(false) => process::end_now(0),
-        Err(error) => Err(failed(error.to_string())),
+        Err(error) => Err(failed(error)),
     }
+}
+
+/// What the process cannot have, why, and what to do.
+fn step(what: &str, error: impl std::fmt::Display, cure: &str) -> String {
+    format!("{what} cannot be made: {error}. {cure}")
 }
 
 /// The life of a process that serves requests, from here to the point where Python is to end; false when that must not be.
@@ -84,12 +100,14 @@ fn serve_requests(
     mut orders: Orders,
     control: &'static Control,
     guardian: &'static Guardian,
-) -> std::io::Result<bool> {
-    let mut signals = Signals::catch(&orders.group.limits)?;
+) -> Result<bool, String> {
+    let mut signals = Signals::catch(&orders.group.limits)
+        .map_err(|error| step("what its signals are told with", error, FILES))?;
     let imports = std::mem::take(&mut orders.group.imports);
     let (threads, stack_size) = (orders.group.threads, orders.group.resources.stack_size);
     let (limits, epoch) = (orders.group.limits, orders.epoch);
-    let place = Workplace::new(orders, control)?;
+    let place = Workplace::new(orders, control)
+        .map_err(|error| step("what its requests are waited for with", error, FILES))?;
     let mut ends = None;
     for import in &imports {
         ends = ends.or_else(|| signals.take().into_iter().next());
@@ -97,8 +115,9 @@ fn serve_requests(
             load(import, &place.group, control);
         }
     }
-    let prober = Prober::start(&limits)?;
-    let pool = Pool::start(place, threads, stack_size)?;
+    let no_threads = |error| step("its threads", error, THREADS);
+    let prober = Prober::start(&limits).map_err(no_threads)?;
+    let pool = Pool::start(place, threads, stack_size).map_err(no_threads)?;
     if let Some(reason) = ends {
         place.end(reason);
     } else {

@@ -188,6 +188,16 @@ def application(environ, start_response):
 }
 
 #[test]
+fn what_a_worker_cannot_start_with_is_named() {
+    // The whole of the address space.
+    let stage = Stage::new("").with(|group| group.resources.stack_size = Some(1 << 47));
+    let mut worker = stage.start();
+    assert_eq!(worker.wait().code(), Some(1));
+    worker.expect_log("WSGI1024: Daemon process 'site' cannot start: its threads cannot be made: ");
+    worker.expect_log("stack-size=");
+}
+
+#[test]
 fn a_runtime_that_cannot_be_loaded_is_named() {
     let stage = Stage::new("").with(|group| group.python.runtime = b"/nowhere/runtime.so".to_vec());
     let output = stage.command().output().unwrap();
