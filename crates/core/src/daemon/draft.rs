@@ -22,7 +22,7 @@ pub struct Draft<'a> {
     pub socket: Vec<u8>,
     /// Its log outside of requests.
     pub log: LogTarget,
-    /// How long the server waits for a read or write (`Timeout`), where the group does not say.
+    /// How long the server waits for a read or write (`Timeout`), where the group does not say; zero is for ever.
     pub timeout: Duration,
     /// The Python to execute, as the group sees it.
     pub executable: &'a Path,
@@ -37,6 +37,7 @@ impl Draft<'_> {
         // Whoever may become nobody else can give a file to nobody else.
         let root = settings.chroot.as_deref();
         let socket_user = settings.socket_user.filter(|_| self.account.is_some());
+        let timeout = Some(self.timeout).filter(|timeout| !timeout.is_zero());
         Group {
             name: settings.name.to_vec(),
             processes: settings.processes,
@@ -56,7 +57,7 @@ impl Draft<'_> {
             locale: owned(&settings.locale),
             display_name: settings.display_name(),
             resources: settings.resources,
-            limits: Limits { socket: settings.limits.socket.or(Some(self.timeout)), ..settings.limits },
+            limits: Limits { socket: settings.limits.socket.or(timeout), ..settings.limits },
             python: python(settings, process, self.executable, self.runtime),
             imports: process
                 .imports_of(&settings.name)
@@ -154,8 +155,8 @@ mod tests {
         Account { uid, gid: 9, groups: vec![], name: None, home: None }
     }
 
-    fn complete(options: &str, account: Option<Account>, process: &ProcessSettings) -> Group {
-        let draft = Draft {
+    fn draft(account: Option<Account>) -> Draft<'static> {
+        Draft {
             account,
             server_user: 33,
             socket: b"/run/wsgi.1.sock".to_vec(),
@@ -163,8 +164,11 @@ mod tests {
             timeout: Duration::from_secs(60),
             executable: Path::new("/venv/bin/python3"),
             runtime: Path::new("/modules/oxwsgi_runtime.abi3.so"),
-        };
-        draft.complete(&parse(options), process)
+        }
+    }
+
+    fn complete(options: &str, account: Option<Account>, process: &ProcessSettings) -> Group {
+        draft(account).complete(&parse(options), process)
     }
 
     #[test]
@@ -213,6 +217,15 @@ mod tests {
         assert_eq!(group.python.switch_interval, 0.25);
         assert_eq!(group.limits.socket, Some(Duration::from_secs(3)));
         assert!(!group.foreign, "the server's own user");
+    }
+
+    #[test]
+    fn a_server_without_a_timeout_gives_none() {
+        let process = ProcessSettings::default();
+        for (options, expected) in [("shop", None), ("shop socket-timeout=3", Some(Duration::from_secs(3)))] {
+            let draft = Draft { timeout: Duration::ZERO, ..draft(None) };
+            assert_eq!(draft.complete(&parse(options), &process).limits.socket, expected);
+        }
     }
 
     #[test]
