@@ -12,8 +12,8 @@ use oxwsgi_core::os::packet::Wait;
 use oxwsgi_core::os::withheld;
 use oxwsgi_core::report::Level;
 use oxwsgi_core::wire::{
-    BodyError, BodyFlow, LAST_SEQUENCE, MOST_DATA, encode_data_header, encode_end, encode_file, encode_head,
-    encode_log, encode_read,
+    BodyError, BodyFlow, LAST_SEQUENCE, LONGEST_HEAD, MOST_DATA, MOST_HEAD_FIELDS, encode_data_header,
+    encode_end, encode_file, encode_head, encode_log, encode_read,
 };
 use rustix::net::{RecvFlags, SendFlags, recv};
 
@@ -314,7 +314,11 @@ impl Exchange for SocketExchange<'_> {
         if encode_head(self.output, head) {
             return Ok(());
         }
-        self.error = "the response has more headers than can be sent".to_owned();
+        self.error = format!(
+            "the status and headers of the response are too long: {MOST_HEAD_FIELDS} headers and {} KiB are the most that can \
+             be sent",
+            LONGEST_HEAD / 1024
+        );
         Err(FlowError::Failed)
     }
 

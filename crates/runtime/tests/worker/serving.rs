@@ -177,6 +177,27 @@ def application(environ, start_response):
 }
 
 #[test]
+fn headers_that_cannot_be_sent_are_told_from_what_can() {
+    let stage = Stage::new(
+        r#"
+def application(environ, start_response):
+    many = [("X-Many", "x")] * 513
+    long = [("X-Long", "x" * (128 * 1024))]
+    start_response("200 OK", many if environ["PATH_INFO"] == "/many" else long)
+    return [b"done"]
+"#,
+    );
+    let worker = stage.ready();
+    let mut connection = worker.connect();
+    for path in ["/many", "/long"] {
+        let answer = connection.get(path);
+        let says = |words: &str| answer.log.iter().any(|line| line.contains(words));
+        assert!(says("512 headers and 128 KiB are the most"), "{path}: {answer:?}");
+        assert!(!answer.is_complete && answer.outcome != Some(Outcome::Sent));
+    }
+}
+
+#[test]
 fn a_script_without_the_callable_is_not_found() {
     let stage = Stage::new("");
     let worker = stage.ready();
