@@ -124,7 +124,8 @@ class RawConnection:
 
     def _fill(self) -> bool:
         try:
-            data = self.socket.recv(65536)
+            # In large pieces: each is appended to all that came before.
+            data = self.socket.recv(1 << 20)
         except ConnectionResetError:
             data = b""
         self._buffer += data
