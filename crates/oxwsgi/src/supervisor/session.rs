@@ -42,8 +42,8 @@ enum Phase {
     Starting { failing: Option<Instant> },
     /// All that can serve do.
     Serving,
-    /// All processes are asked to end.
-    Ending { code: u8 },
+    /// All processes are asked to end. The sockets' files go too, unless the server is to have another supervisor for them.
+    Ending { code: u8, is_for_good: bool },
 }
 
 impl<'a> Session<'a> {
@@ -83,10 +83,12 @@ impl<'a> Session<'a> {
         loop {
             self.crew.act(now);
             self.tell(now);
-            if let Phase::Ending { code } = self.phase
+            if let Phase::Ending { code, is_for_good } = self.phase
                 && self.crew.is_gone()
             {
-                self.crew.remove_sockets();
+                if is_for_good {
+                    self.crew.remove_sockets();
+                }
                 return ExitCode::from(code);
             }
             let due = [self.crew.due(now), self.due()].into_iter().flatten().min();
@@ -131,7 +133,8 @@ impl<'a> Session<'a> {
             Source::Worker(id, part) => self.crew.hear(id, part, now),
             Source::End => {
                 self.signals.end.clear();
-                self.end(0, None, now);
+                // Not the server's wish: it starts another supervisor, whose processes are found by the same files.
+                self.end_workers(0, false, None, now);
             }
             Source::Control => {
                 if let Some(control) = self.parent.hear() {
@@ -189,10 +192,17 @@ impl<'a> Session<'a> {
         }
     }
 
+    /// Nobody needs this generation's processes any more.
     fn end(&mut self, code: u8, bound: Option<Duration>, now: Instant) {
-        if !matches!(self.phase, Phase::Ending { .. }) {
-            self.phase = Phase::Ending { code };
-        }
+        self.end_workers(code, true, bound, now);
+    }
+
+    fn end_workers(&mut self, code: u8, for_good: bool, bound: Option<Duration>, now: Instant) {
+        let (code, was_for_good) = match self.phase {
+            Phase::Ending { code, is_for_good } => (code, is_for_good),
+            Phase::Starting { .. } | Phase::Serving => (code, false),
+        };
+        self.phase = Phase::Ending { code, is_for_good: was_for_good || for_good };
         self.crew.end(bound, now);
     }
 }
