@@ -206,6 +206,18 @@ class TestReplacement:
         site.server.stop()
         assert not any(process.is_alive for process in everyone)
 
+    def test_one_that_was_told_to_end(self, site):
+        """Its processes end with it; those of the next one are found where these were."""
+        site = site()
+        worker = site.process()
+        (old,) = supervisors(site.server)
+        old.signal(signal.SIGTERM)
+        wait_until(lambda: not worker.is_alive, "the process to end")
+        wait_until(lambda: [one for one in supervisors(site.server) if one != old], "another supervisor")
+        assert site.get("/pid").status_code == 200
+        site.server.stop()
+        assert list((site.server.root / "run").glob("*.sock")) == []
+
     def test_a_graceful_restart_after_it(self, replaced):
         site, _worker, new = replaced()
         site.server.graceful()

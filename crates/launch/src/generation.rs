@@ -2,11 +2,14 @@
 
 #![forbid(unsafe_code)]
 
-use std::io;
+use std::ffi::OsStr;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
 use std::process::Child;
 use std::time::{Duration, Instant};
+use std::{fs, io};
 
 use oxwsgi_core::daemon::{
     ALL_GROUPS, FromSupervisor, Handover, LONGEST_MESSAGE, Plan, ToSupervisor, decode, encode,
@@ -46,6 +49,22 @@ struct Shared {
     board: OwnedFd,
 }
 
+/// Files of the sockets of a generation. Its supervisor removes them at its end, unless somebody else has ended it.
+#[derive(Debug)]
+pub struct Leftovers(Vec<PathBuf>);
+
+impl Leftovers {
+    /// The generation has ended: removes what is still there.
+    pub fn remove(self) {
+        for path in self.0 {
+            if path.symlink_metadata().is_ok_and(|file| file.file_type().is_socket()) {
+                // What cannot be removed is in nobody's way: the next generation has names of its own.
+                let _ = fs::remove_file(path);
+            }
+        }
+    }
+}
+
 impl Generation {
     /// Starts `program` with `plan`, and waits until its groups are there, at most for `patience`. Groups of a plan that is
     /// not strict may have failed; why is beside.
@@ -72,9 +91,11 @@ impl Generation {
                 Ok((generation, failures))
             }
             Err(error) => {
+                let leftovers = generation.leftovers();
                 // Without drain pipe and control socket it ends by itself, and its workers with it.
                 drop((generation, control));
                 part_from(&mut child);
+                leftovers.remove();
                 Err(error)
             }
         }
@@ -110,6 +131,13 @@ impl Generation {
     /// The board of the group of this place in the plan.
     pub fn board(&self, group: usize) -> Option<BorrowedFd<'_>> {
         Some(self.groups.get(group)?.as_ref()?.board.as_fd())
+    }
+
+    /// What is there until the generation has ended.
+    pub fn leftovers(&self) -> Leftovers {
+        let groups = self.plan.groups.iter().zip(&self.groups);
+        let sockets = groups.filter(|(_, shared)| shared.is_some()).map(|(group, _)| &group.socket);
+        Leftovers(sockets.map(|socket| PathBuf::from(OsStr::from_bytes(socket))).collect())
     }
 
     /// For a child of the parent: keeps what tells that it lives, and the boards.

@@ -245,6 +245,27 @@ fn a_supervisor_hears_of_the_end() {
 }
 
 #[test]
+fn nothing_is_left_of_a_start_that_has_failed() {
+    let fake = Fake::new(
+        "path = os.path.join(here, 'shop.sock')\n\
+         listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)\n\
+         listener.bind(path)\n\
+         tell(GROUP_0, listener.fileno(), os.memfd_create('board', 0))\n\
+         os._exit(3)",
+    );
+    let socket = fake.folder.path().join("shop.sock");
+    let mut plan = plan(true);
+    plan.groups[0].socket = socket.to_str().unwrap().into();
+    // Of a group that it had not come to, so it is not its.
+    let other = fake.folder.path().join("blog.sock");
+    drop(std::os::unix::net::UnixListener::bind(&other).unwrap());
+    plan.groups[1].socket = other.to_str().unwrap().into();
+    let start = Generation::start(&fake.program(), plan, Lifeline::new().unwrap(), PATIENCE);
+    assert!(matches!(start.unwrap_err(), LaunchError::Ended { .. }));
+    assert!(!socket.exists() && other.exists());
+}
+
+#[test]
 fn a_child_keeps_what_it_needs_and_starts_nothing() {
     let fake = Fake::new("group(0)\ngroup(1)\ntell(READY)\nreport('heard', repr(control.recv(100)))");
     let (mut generation, _) = fake.start(true).unwrap();

@@ -183,10 +183,13 @@ impl Running {
         let groups = &self.generation.plan().groups;
         let own = groups.iter().map(|group| group.limits.shutdown.unwrap_or(LONGEST_FAREWELL));
         let longest = own.max().unwrap_or_default().min(LONGEST_FAREWELL);
+        let leftovers = self.generation.leftovers();
         if let Some(pid) = self.generation.end() {
             // The supervisor ends after the last of them.
             watch::await_end(pid, longest + Duration::from_secs(1));
         }
+        // A service manager may have ended it at the same time as httpd.
+        leftovers.remove();
     }
 
     /// For a child of the parent: keeps what tells that it lives, and the boards.
