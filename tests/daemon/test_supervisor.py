@@ -246,6 +246,33 @@ class TestGenerations:
         server.graceful()
         assert server.get("/app").json()["process group"] == "new"
 
+    def test_a_site_that_takes_long_to_start_holds_up_no_other(self, start):
+        """Its own requests wait for it."""
+        lines = """
+            WSGIDaemonProcess quick
+            WSGIDaemonProcess slow
+            WSGIScriptAlias /quick "${root}/app.wsgi" process-group=quick application-group=%{GLOBAL}
+            WSGIScriptAlias /slow "${root}/slow.wsgi" process-group=slow application-group=%{GLOBAL}
+        """
+        app = (
+            "def application(environ, start_response):\n"
+            "    start_response('200 OK', [('Content-Type', 'text/plain')])\n"
+            "    return [b'here']\n"
+        )
+        sleeper = (
+            "import pathlib, time\n"
+            "if pathlib.Path(__file__).with_name('sleep').exists():\n"
+            "    time.sleep(8)\n"
+        )
+        server = start(lines, files={"app.wsgi": app, "slow.wsgi": sleeper + app})
+        server.write("sleep", "")
+        began = time.monotonic()
+        server.graceful()
+        assert server.get("/quick").text == "here"
+        assert time.monotonic() - began < 6
+        assert server.get("/slow").text == "here"
+        assert time.monotonic() - began > 6
+
     def test_nothing_piles_up(self, site):
         site = site("processes=2")
         site.pid()

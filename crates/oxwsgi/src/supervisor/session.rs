@@ -23,6 +23,9 @@ const HURRY: Duration = Duration::from_millis(900);
 /// After the first failure of a start that is to fail as a whole, others get this time to show theirs.
 const MORE_FAILURES: Duration = Duration::from_secs(2);
 
+/// The server waits no longer than this for groups that start while others serve: until then all of its sites stand still.
+const GRACE: Duration = Duration::from_secs(1);
+
 /// The supervisor of one server generation.
 #[derive(Debug)]
 pub struct Session<'a> {
@@ -32,15 +35,16 @@ pub struct Session<'a> {
     crew: Crew,
     log: Log,
     phase: Phase,
+    since: Instant,
     /// A group that cannot start ends everything.
     is_strict: bool,
 }
 
 #[derive(Clone, Copy, Debug)]
 enum Phase {
-    /// Not all groups have shown whether they can start; since when it is known that the start fails.
+    /// The server waits, for not all groups have shown whether they can start; since when it is known that the start fails.
     Starting { failing: Option<Instant> },
-    /// All that can serve do.
+    /// All that can serve do, or are no longer waited for.
     Serving,
     /// All processes are asked to end. The sockets' files go too, unless the server is to have another supervisor for them.
     Ending { code: u8, is_for_good: bool },
@@ -71,7 +75,8 @@ impl<'a> Session<'a> {
         for (descriptor, source) in sources {
             descriptor.map_or(Ok(()), |descriptor| crew.watch(descriptor, source)).map_err(failed)?;
         }
-        Ok(Self { plan, parent, signals, crew, log, phase: Phase::Starting { failing: None }, is_strict })
+        let (phase, since) = (Phase::Starting { failing: None }, Instant::now());
+        Ok(Self { plan, parent, signals, crew, log, phase, since, is_strict })
     }
 
     /// Makes the groups, and serves until the end.
@@ -165,7 +170,10 @@ impl<'a> Session<'a> {
         let mut has_failed = false;
         for (index, cause) in std::mem::take(&mut self.crew.failures) {
             has_failed = true;
-            if !self.parent.tell(&FromSupervisor::Failed(index, cause.clone()), &[]) {
+            // A parent that has heard that all is ready listens no more.
+            let is_heard = !matches!(self.phase, Phase::Serving)
+                && self.parent.tell(&FromSupervisor::Failed(index, cause.clone()), &[]);
+            if !is_heard {
                 let name = self.plan.groups.get(index as usize).map_or(&[][..], |group| &group.name);
                 let text = format!("Daemon process group '{}' cannot start: {cause}.", lossy(name));
                 self.crew.logs.report(self.log, Level::Error, 1201, &text);
@@ -175,9 +183,11 @@ impl<'a> Session<'a> {
         let is_settled = self.crew.groups.iter().all(|group| group.verdict != Verdict::Pending);
         let failing = failing.or((has_failed && self.is_strict).then_some(now));
         self.phase = Phase::Starting { failing };
+        let is_awaited = self.is_strict || now < self.since + GRACE;
         match failing {
             Some(since) if is_settled || since + MORE_FAILURES <= now => self.end(1, Some(HURRY), now),
-            None if is_settled => {
+            // The requests of groups that take longer wait in their queues.
+            None if is_settled || !is_awaited => {
                 self.parent.tell(&FromSupervisor::Ready, &[]);
                 self.phase = Phase::Serving;
             }
@@ -187,7 +197,8 @@ impl<'a> Session<'a> {
 
     fn due(&self) -> Option<Instant> {
         match self.phase {
-            Phase::Starting { failing } => failing.map(|since| since + MORE_FAILURES),
+            Phase::Starting { failing: Some(since) } => Some(since + MORE_FAILURES),
+            Phase::Starting { failing: None } => (!self.is_strict).then(|| self.since + GRACE),
             Phase::Serving | Phase::Ending { .. } => None,
         }
     }

@@ -62,7 +62,7 @@ fn a_failure_after_adoption_ends_nobody() {
     let adopted = [known];
     let mut second = site.supervise(&plan, &adopted);
     let started = second.started();
-    assert!(started.is_ready && started.failures.len() == 1, "{started:?}");
+    assert!(started.is_ready, "{started:?}");
     site.await_line(&["WSGI1203", "exit code 3"]);
     assert!(is_alive(old) && !adopted[0].board.is_past(1));
     assert!(second.child.try_wait().unwrap().is_none());
