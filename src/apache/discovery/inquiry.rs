@@ -53,7 +53,7 @@ impl<'a> Inquiry<'a> {
         let home = self.settings.python_home.as_deref();
         let runs = account::of_server();
         let key = key(&(Runner::Server, home, runs.as_ref().map(|(account, _, root)| (account, root))));
-        self.add(key, Runner::Server, home, runs)
+        self.add(key, Runner::Server, home, runs, false)
     }
 
     /// Asks for the Python of a daemon group.
@@ -65,12 +65,14 @@ impl<'a> Inquiry<'a> {
         let runner = if own.is_some() { Runner::GroupWithHome } else { Runner::Group };
         let home = own.or(self.settings.python_home.as_deref());
         let root = group.chroot.as_deref();
-        let runs = account::of_group(group)?.map(|account| {
+        let account = account::of_group(group)?;
+        let is_foreign = account.as_ref().is_some_and(|account| account.uid != account::server().0);
+        let runs = account.map(|account| {
             let root = root.and_then(|root| CString::new(root).ok());
             (account.identity(), account.title(), root)
         });
         let key = key(&(runner, home, runs.as_ref().map(|(account, _, root)| (account, root))));
-        Ok(self.add(key, runner, home, runs))
+        Ok(self.add(key, runner, home, runs, is_foreign))
     }
 
     fn add(
@@ -79,6 +81,7 @@ impl<'a> Inquiry<'a> {
         runner: Runner,
         home: Option<&[u8]>,
         runs: Option<(oxwsgi_core::os::Account, String, Option<CString>)>,
+        is_foreign: bool,
     ) -> Place {
         if !self.questions.iter().any(|(known, _)| *known == key) {
             let path = std::env::var_os("PATH").unwrap_or_default();
@@ -88,6 +91,7 @@ impl<'a> Inquiry<'a> {
                 Some((account, user, root)) => question.account(account, user, root),
                 None => question,
             };
+            let question = if is_foreign { question.foreign() } else { question };
             self.questions.push((key, question));
         }
         Place(key)

@@ -9,7 +9,7 @@ use std::time::Duration;
 use super::answer::Python;
 use super::error::{HomeError, Reason, Runner};
 use super::runtime::RuntimeFiles;
-use crate::os::{Account, End, Errand, Obstacle, Report, Running, Step};
+use crate::os::{Account, End, Errand, Obstacle, Report, Running, Step, environment};
 
 /// A Python answers in some 10 ms; a cold one on a slow disk may take seconds.
 const LIMIT: Duration = Duration::from_secs(20);
@@ -50,7 +50,8 @@ impl Question {
             programs.iter().filter_map(|program| c_text(program.as_os_str().as_bytes())).collect(),
             ARGUMENTS.iter().chain(wanted).filter_map(|argument| c_text(argument.as_bytes())).collect(),
         )
-        .try_reading(runtimes.names());
+        .try_reading(runtimes.names())
+        .environment(environment(std::env::vars_os(), false, []));
         Self { runner, home: home.map(Path::to_owned), programs, user: None, root: None, runtimes, errand }
     }
 
@@ -58,6 +59,11 @@ impl Question {
     pub fn account(self, account: Account, user: String, root: Option<CString>) -> Self {
         let path = root.as_ref().map(|root| PathBuf::from(OsStr::from_bytes(root.as_bytes())));
         Self { errand: self.errand.account(Some(account)).root(root), user: Some(user), root: path, ..self }
+    }
+
+    /// Asks a program of a site whose account is not the server's own: most of the server's variables are none of its business.
+    pub fn foreign(self) -> Self {
+        Self { errand: self.errand.environment(environment(std::env::vars_os(), true, [])), ..self }
     }
 
     /// Asks, and waits for the answer: the Python and the runtime that fits it.
@@ -282,6 +288,17 @@ mod tests {
         let (group, server) = (group.launch(), server.launch());
         assert_holds(&server.answer().unwrap_err().to_string(), &["WSGIPythonHome /", "status 1"]);
         assert_eq!(group.answer().unwrap().0.library, None);
+    }
+
+    #[test]
+    fn a_foreign_program_learns_little_of_the_server() {
+        assert!(std::env::var_os("CARGO_MANIFEST_DIR").is_some(), "the variable that it looks for");
+        let script = "test -z \"$CARGO_MANIFEST_DIR\" -a -n \"$PATH\" || exit 9; exit 7";
+        let folder = Folder::new("foreign").script(script);
+        let runtimes = RuntimeFiles::beside(&folder.0);
+        let question = Question::new(Runner::GroupWithHome, Some(&folder.0), OsStr::new(""), runtimes);
+        assert_holds(&question.ask().unwrap_err().to_string(), &["status 9"]);
+        assert_holds(&question.foreign().ask().unwrap_err().to_string(), &["status 7"]);
     }
 
     #[test]

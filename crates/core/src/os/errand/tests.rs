@@ -29,6 +29,14 @@ fn output_errors_and_status_come_back() {
 }
 
 #[test]
+fn only_the_variables_that_are_given_are_there() {
+    assert!(std::env::var_os("CARGO_MANIFEST_DIR").is_some(), "this process has others");
+    let environment = Errand::new(vec![text("/usr/bin/env")], Vec::new());
+    assert_eq!(run(&environment).output, b"");
+    assert_eq!(run(&environment.environment(vec![text("A=1")])).output, b"A=1\n");
+}
+
+#[test]
 fn the_first_program_that_runs_is_run() {
     let errand = Errand::new(vec![text("/no/such"), text("/etc/passwd"), text("/bin/echo")], vec![text("x")]);
     let report = run(&errand);
