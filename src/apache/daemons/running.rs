@@ -25,6 +25,8 @@ const LIFELINE: &CStr = c"oxwsgi-lifeline";
 
 /// A supervisor creates sockets and starts processes; slow homes are on slow disks.
 const PATIENCE: Duration = Duration::from_secs(40);
+/// At a restart it waits for no group, and all sites wait for it.
+const PATIENCE_OF_OTHERS: Duration = Duration::from_secs(15);
 /// A supervisor that lived for so long had no reason of its own to die.
 const SOUND: Duration = Duration::from_secs(60);
 /// Between two attempts to start one that had, at first and at most.
@@ -100,7 +102,16 @@ impl Running {
             return Ok((None, Vec::new()));
         }
         let lifeline = lifeline(main).map_err(|error| all(format!("a pipe cannot be made: {error}")))?;
-        let start = Generation::start(&program, plan, lifeline, PATIENCE);
+        let patience = if phase == Phase::Restart { PATIENCE_OF_OTHERS } else { PATIENCE };
+        let start = || Generation::start(&program, plan.clone(), lifeline, patience);
+        let start = match start() {
+            // Killed, or on a machine that has no time for it: the sites that were running have nobody else to start them.
+            Err(error @ (LaunchError::Ended { .. } | LaunchError::Silent(_))) if phase == Phase::Restart => {
+                log::server(main, Level::Error, format_args!("{DIED}: {error}; another one is started"));
+                start()
+            }
+            start => start,
+        };
         let (generation, failures) = start.map_err(|error| match error {
             LaunchError::Failed(failures) => numbered(LAUNCH, failures),
             error => all(error.to_string()),
