@@ -6,6 +6,7 @@ use std::ffi::{CStr, CString, OsStr};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use oxwsgi_core::config::{DaemonGroup, ProcessSettings};
 use oxwsgi_core::daemon::{decode, encode};
@@ -22,6 +23,9 @@ const KEPT: &CStr = c"oxwsgi-pythons";
 
 /// A Python takes a processor for some 10 ms and waits for its disk: a few at a time are done soonest.
 const AT_ONCE: usize = 8;
+
+/// At a restart, when other people's sites stand still, all homes together get the time of one, and each at least this.
+const SHARE: Duration = Duration::from_secs(2);
 
 /// The Python and its runtime, or what is wrong.
 pub type Answer = Result<Found, String>;
@@ -104,10 +108,15 @@ impl<'a> Inquiry<'a> {
         kept.clear();
         // A configuration that reads differently the second time has questions of its own.
         let unknown: Vec<_> = self.questions.iter().filter(|(key, _)| !answers.0.contains_key(key)).collect();
+        let begin = Instant::now();
         for some in unknown.chunks(AT_ONCE) {
+            let limit = match phase {
+                Phase::Restart => Question::PATIENCE.saturating_sub(begin.elapsed()).max(SHARE),
+                _ => Question::PATIENCE,
+            };
             let asked: Vec<_> = some.iter().map(|(key, question)| (*key, question.launch())).collect();
             for (key, asked) in asked {
-                let answer = asked.answer().map(|(python, runtime)| Found { python, runtime });
+                let answer = asked.answer(limit).map(|(python, runtime)| Found { python, runtime });
                 answers.0.insert(key, answer.map_err(|error| error.to_string()));
             }
         }

@@ -8,6 +8,7 @@ use std::fs::File;
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::ptr;
+use std::time::Instant;
 
 use super::account::{Account, errno};
 use super::forked::{clear, reset_signals, take_descriptors};
@@ -77,7 +78,7 @@ impl Errand {
         match unsafe { libc::fork() } {
             -1 => Err(io::Error::last_os_error()),
             0 => self.run(standard, &arguments, &environment),
-            pid => Ok(Running { child: Child(pid), notes, output, errors }),
+            pid => Ok(Running { since: Instant::now(), child: Child(pid), notes, output, errors }),
         }
     }
 

@@ -55,6 +55,22 @@ fn a_program_that_hangs_is_ended_with_its_children() {
 }
 
 #[test]
+fn time_runs_from_the_start_and_an_answer_that_came_in_time_counts() {
+    let slow = shell("sleep 100").launch().unwrap();
+    let quick = shell("head -c 20000 /dev/zero").launch().unwrap();
+    let limit = Duration::from_secs(3);
+    assert_eq!(slow.collect(limit).unwrap().end, End::Stopped);
+    let before = Instant::now();
+    let report = quick.collect(limit).unwrap();
+    assert_eq!((report.output.len(), report.end), (20_000, End::Exited(0)));
+    assert!(before.elapsed() < limit);
+    let late = shell("sleep 100").launch().unwrap();
+    std::thread::sleep(Duration::from_millis(100));
+    assert_eq!(late.collect(Duration::from_millis(50)).unwrap().end, End::Stopped);
+    assert!(before.elapsed() < limit);
+}
+
+#[test]
 fn too_much_output_is_no_answer() {
     assert_eq!(run(&shell("while :; do echo xxxxxxxxxxxxxxxxxxxxxxxxx; done")).end, End::Stopped);
 }
