@@ -15,6 +15,7 @@ use oxwsgi_core::daemon::{
     ALL_GROUPS, FromSupervisor, Handover, LONGEST_MESSAGE, Plan, ToSupervisor, decode, encode,
 };
 use oxwsgi_core::os::packet::{self, Wait};
+use oxwsgi_core::os::withheld;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use crate::error::LaunchError;
@@ -144,6 +145,8 @@ impl Generation {
     pub fn enter_child(&mut self) {
         self.supervisor = None;
         self.drain.0 = None;
+        // A process that an application forks here may outlive the generation, which must not wait for it.
+        let _ = withheld::withhold(self.drain.1.as_raw_fd());
         for shared in self.groups.iter_mut().flatten() {
             shared.listener = None;
         }
@@ -151,8 +154,8 @@ impl Generation {
 
     /// The generation ends: its supervisor goes on until the last of its children is gone. The answer is the number of its
     /// process.
-    pub fn end(self) -> Option<u32> {
-        let Supervisor { pid, control } = self.supervisor?;
+    pub fn end(mut self) -> Option<u32> {
+        let Supervisor { pid, control } = self.supervisor.take()?;
         if let Some(control) = control {
             // One that has ended already hears nothing, and need not.
             let _ = packet::send(&control, &encode(&ToSupervisor::Drain), &[], Wait::Never);
@@ -236,6 +239,12 @@ impl Generation {
                 FromSupervisor::Ready => return Ok(failures),
             }
         }
+    }
+}
+
+impl Drop for Generation {
+    fn drop(&mut self) {
+        withheld::release(self.drain.1.as_raw_fd());
     }
 }
 

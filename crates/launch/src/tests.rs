@@ -278,6 +278,31 @@ fn a_child_keeps_what_it_needs_and_starts_nothing() {
 }
 
 #[test]
+#[allow(unsafe_code, reason = "forks as an application does")]
+fn a_process_that_a_child_forks_keeps_no_generation_alive() {
+    let fake = Fake::new(
+        "group(0)\ngroup(1)\ntell(READY)\nreport('drained', repr(os.read(int(arguments['drain']), 1)))",
+    );
+    let (mut generation, _) = fake.start(true).unwrap();
+    generation.enter_child();
+    // SAFETY: the child does nothing but wait for its end.
+    let forked = unsafe { libc::fork() };
+    if forked == 0 {
+        loop {
+            // SAFETY: takes nothing.
+            unsafe { libc::pause() };
+        }
+    }
+    drop(generation);
+    let drained = std::panic::catch_unwind(|| fake.report("drained"));
+    // SAFETY: a child of ours that nobody has waited for.
+    unsafe { libc::kill(forked, libc::SIGKILL) };
+    // SAFETY: the status is not wanted.
+    unsafe { libc::waitpid(forked, std::ptr::null_mut(), 0) };
+    assert_eq!(drained.expect("the drain pipe has ended"), "b''");
+}
+
+#[test]
 fn a_lifeline_ends_with_its_maker() {
     let lifeline = Lifeline::new().unwrap();
     // SAFETY: made above, and given away here: this end is closed once, by the file.
