@@ -45,6 +45,8 @@ pub struct Group {
     pub verdict: Verdict,
     /// Whether it was said already what the notes of its processes say each time.
     pub has_noted: bool,
+    /// Whether it lacks a process for which there is no slot.
+    pub is_full: bool,
     server: Server,
     peers: Vec<u32>,
     socket: Socket,
@@ -122,6 +124,7 @@ impl Group {
             pace: Pace::new(),
             verdict: Verdict::Pending,
             has_noted: false,
+            is_full: false,
             server: whole.server.clone(),
             peers,
             socket,

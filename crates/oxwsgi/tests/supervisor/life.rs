@@ -63,6 +63,27 @@ fn a_process_that_does_not_end_is_ended() {
 }
 
 #[test]
+fn a_group_without_room_ends_the_process_that_has_been_ending_for_longest() {
+    let site = Site::new();
+    // Three slots are left to those that end, and the fifth process serves.
+    let body = "say(READY)\nif count('starts') > 4: wait()\n\
+                report(f'ending-{count(\"endings\")}', os.getpid())\nsay(ENDING)\nwait()";
+    let supervised = site.supervise(&site.plan(vec![site.group("g", body)]), &[]);
+    let known = supervised.group();
+    let pids: Vec<String> = (1..=4).map(|number| site.await_report(&format!("ending-{number}"))).collect();
+    let line = site.await_line(&["[wsgi:error]", "WSGI1213: Daemon process group 'g' has no room"]);
+    assert!(line.contains(&format!("4 take long to end (pid={})", pids.join(", "))), "{line}");
+    assert!(line.contains("request-timeout="), "{line}");
+    let first: u32 = pids[0].parse().unwrap();
+    known.await_living(4, &[first]);
+    eventually(|| (site.count("starts") == 5).then_some(())).unwrap();
+    assert!(!is_alive(first) && pids[1..].iter().all(|pid| is_alive(pid.parse().unwrap())));
+    site.await_line(&[&format!(
+        "(pid={first}) has died; signal 9 (SIGKILL) from its supervisor, replacing it."
+    )]);
+}
+
+#[test]
 fn what_is_no_message_ends_its_process() {
     for body in ["control.send(b'nonsense')", "control.send(b'\\3' * 40000)"] {
         let site = Site::new();
