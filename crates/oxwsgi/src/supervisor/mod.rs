@@ -4,7 +4,7 @@
 //! [`parent`] is the tie to the server, [`session`] the life of this process, [`crew`] the groups and their processes.
 //! A [`group`] has a [`socket`], [`slots`] on its board, a [`recipe`] for its processes, and a [`pace`] at which they are
 //! started again. A [`worker`] is one process, its [`stream`] what it writes, its [`obituary`] the end; lines go to
-//! a [`log`]. One thread, which waits for nothing but all of it together: no site can hold up another.
+//! a [`log`], some through a [`pipe`]. One thread, which waits for nothing but all of it together: no site can hold up another.
 //!
 //! No Python, no request, no server in here; and root executes nothing of a site's: what `core::os::Launch` starts has its
 //! account first.
@@ -18,6 +18,7 @@ mod memory;
 mod obituary;
 mod pace;
 mod parent;
+mod pipe;
 mod recipe;
 mod session;
 mod signals;
