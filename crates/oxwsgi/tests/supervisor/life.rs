@@ -35,6 +35,19 @@ fn a_process_that_dies_young_is_not_restarted_at_once() {
 }
 
 #[test]
+fn a_process_that_says_its_end_before_it_is_ready_has_failed_too() {
+    let site = Site::new();
+    let body = "if count('starts') < 4: say(ENDING); sys.exit()\nsay(READY)\nwait()";
+    let mut plan = site.plan(vec![site.group("g", body)]);
+    plan.strict = false;
+    let supervised = site.supervise(&plan, &[]);
+    supervised.started();
+    site.await_line(&["WSGI1203", "before it was ready: maximum_requests", "The next attempt is in 0.2 s."]);
+    site.await_line(&["WSGI1203", "The next attempt is in 0.4 s."]);
+    eventually(|| (site.count("starts") == 4).then_some(())).unwrap();
+}
+
+#[test]
 fn a_process_that_ends_is_replaced_before_it_has_ended() {
     let site = Site::new();
     let body = "say(READY)\nif count('starts') > 1: wait()\ntime.sleep(.1)\nsay(ENDING)\n\
