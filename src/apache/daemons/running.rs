@@ -59,7 +59,6 @@ pub struct Current {
 /// Groups that were started.
 #[derive(Debug)]
 pub struct Running {
-    lifeline: Lifeline,
     generation: Generation,
     /// For each group of the configuration its place in the plan; none when it is not there.
     places: Vec<Option<usize>>,
@@ -120,7 +119,7 @@ impl Running {
             watch::register(pool, pid, supervisor_changed);
         }
         let since = Instant::now();
-        let running = Self { lifeline, generation, places, since, failures: 0, due: None };
+        let running = Self { generation, places, since, failures: 0, due: None };
         Ok((Some(running), numbered(GROUP, failures)))
     }
 
@@ -204,28 +203,39 @@ impl Running {
     }
 
     /// For a child of the parent: keeps what tells that it lives, and the boards.
-    ///
-    /// # Safety
-    /// This process is a copy of the parent's, and comes here once.
-    pub unsafe fn enter_child(&mut self) {
+    pub fn enter_child(&mut self) {
         self.generation.enter_child();
-        // SAFETY: the caller's word.
-        unsafe { self.lifeline.close() };
     }
 }
 
 /// The lifeline of this server, made when it is first needed.
 fn lifeline(main: Server<'_>) -> std::io::Result<Lifeline> {
-    let kept = Kept::new(main, LIFELINE);
     let parent = std::process::id();
-    if let Some((maker, read, write)) = kept.get().and_then(decode::<(u32, i32, i32)>)
+    if let Some((maker, lifeline)) = known_lifeline(main)
         && maker == parent
     {
-        return Ok(Lifeline { read, write });
+        return Ok(lifeline);
     }
     let lifeline = Lifeline::new()?;
-    kept.set(&encode(&(parent, lifeline.read, lifeline.write)));
+    Kept::new(main, LIFELINE).set(&encode(&(parent, lifeline.read, lifeline.write)));
     Ok(lifeline)
+}
+
+fn known_lifeline(main: Server<'_>) -> Option<(u32, Lifeline)> {
+    let (maker, read, write) = Kept::new(main, LIFELINE).get().and_then(decode)?;
+    Some((maker, Lifeline { read, write }))
+}
+
+/// For a child of the parent: leaves the lifeline to that, be there groups in this generation or only in earlier ones.
+///
+/// # Safety
+/// This process comes here once, before anything but httpd has opened a descriptor in it.
+pub unsafe fn leave_lifeline(main: Server<'_>) {
+    // With -X there is no other process.
+    if let Some((_, lifeline)) = known_lifeline(main).filter(|(maker, _)| *maker != std::process::id()) {
+        // SAFETY: a copy of the maker's, which never closes it; and the caller's word.
+        unsafe { lifeline.close() };
+    }
 }
 
 /// Something has happened to the supervisor, or is about to.
