@@ -3,7 +3,7 @@
 #![forbid(unsafe_code)]
 
 use std::ffi::OsStr;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
@@ -85,7 +85,7 @@ impl Generation {
             supervisor: None,
             groups,
         };
-        let (mut child, control) = generation.launch()?;
+        let (mut child, control) = generation.launch(Vec::new())?;
         match generation.hear(&mut child, &control, patience) {
             Ok(failures) => {
                 generation.supervisor = Some(Supervisor { pid: child.id(), control: Some(control) });
@@ -113,7 +113,12 @@ impl Generation {
         // What cannot start now must not take with it what still serves.
         self.plan.strict = false;
         self.supervisor = None;
-        let (child, _control) = self.launch()?;
+        // Groups that the first could not make are not there in this generation: nobody would find what another one makes.
+        let adopted = self.groups.iter().map(|shared| {
+            let shared = shared.as_ref()?;
+            Some((shared.listener.as_ref()?.as_raw_fd(), shared.board.as_raw_fd()))
+        });
+        let (child, _control) = self.launch(adopted.collect())?;
         let pid = child.id();
         self.supervisor = Some(Supervisor { pid, control: None });
         Ok(pid)
@@ -164,17 +169,9 @@ impl Generation {
     }
 
     /// The program, running, and our end of its control socket.
-    fn launch(&self) -> Result<(Child, OwnedFd), LaunchError> {
+    fn launch(&self, adopted: Vec<Option<(RawFd, RawFd)>>) -> Result<(Child, OwnedFd), LaunchError> {
         let plan = sealed(&encode(&self.plan)).map_err(LaunchError::Prepare)?;
         let (control, theirs) = packet::pair().map_err(LaunchError::Prepare)?;
-        let adopted: Vec<_> = self
-            .groups
-            .iter()
-            .map(|shared| {
-                let shared = shared.as_ref()?;
-                Some((shared.listener.as_ref()?.as_raw_fd(), shared.board.as_raw_fd()))
-            })
-            .collect();
         let drain = self.drain.0.as_ref().ok_or_else(|| {
             LaunchError::Prepare(io::Error::other("only the server's parent process starts supervisors"))
         })?;
@@ -183,7 +180,7 @@ impl Generation {
             control: theirs.as_raw_fd(),
             lifeline: self.lifeline.read,
             drain: drain.as_raw_fd(),
-            adopted: if adopted.iter().any(Option::is_some) { adopted } else { Vec::new() },
+            adopted,
         };
         let child = spawn(&self.program, &handover, &self.plan)
             .map_err(|error| LaunchError::Program { program: self.program.clone(), error })?;

@@ -231,6 +231,21 @@ fn another_supervisor_gets_what_the_first_has_made() {
 }
 
 #[test]
+fn another_supervisor_makes_no_group_that_the_first_could_not_make() {
+    let fake = Fake::new(
+        "if 'adopt' in arguments:\n\
+         \x20   report('adopted', arguments['adopt'])\n\
+         else:\n\
+         \x20   tell(FAILED_0)\n\
+         \x20   tell(FAILED_1)\n\
+         \x20   tell(READY)",
+    );
+    let (mut generation, _) = fake.start(false).unwrap();
+    generation.restart().unwrap();
+    assert_eq!(fake.report("adopted"), "-,-");
+}
+
+#[test]
 fn a_supervisor_hears_of_the_end() {
     let drain: Vec<u8> = encode(&ToSupervisor::Drain);
     let fake = Fake::new(

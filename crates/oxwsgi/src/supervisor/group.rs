@@ -89,7 +89,7 @@ impl Group {
         whole: &Plan,
         index: usize,
         log: Log,
-        adopted: Adopted,
+        adopted: Option<Adopted>,
         server: impl IntoIterator<Item = (OsString, OsString)>,
         descriptors: Option<Limit>,
     ) -> Result<Self, String> {

@@ -80,9 +80,14 @@ impl<'a> Session<'a> {
     }
 
     /// Makes the groups, and serves until the end.
-    pub fn run(mut self, adopted: Vec<Adopted>, descriptors: Option<Limit>) -> ExitCode {
-        for (index, adopted) in adopted.into_iter().enumerate() {
-            self.make_group(index, adopted, descriptors);
+    pub fn run(mut self, adopted: Option<Vec<Option<Adopted>>>, descriptors: Option<Limit>) -> ExitCode {
+        match adopted {
+            None => (0..self.plan.groups.len()).for_each(|index| self.make_group(index, None, descriptors)),
+            Some(groups) => {
+                for (index, group) in groups.into_iter().enumerate().filter(|(_, group)| group.is_some()) {
+                    self.make_group(index, group, descriptors);
+                }
+            }
         }
         let mut now = Instant::now();
         loop {
@@ -113,7 +118,7 @@ impl<'a> Session<'a> {
         }
     }
 
-    fn make_group(&mut self, index: usize, adopted: Adopted, descriptors: Option<Limit>) {
+    fn make_group(&mut self, index: usize, adopted: Option<Adopted>, descriptors: Option<Limit>) {
         let plan = self.plan;
         let log = self.crew.logs.open(&plan.groups[index].log);
         let group =
