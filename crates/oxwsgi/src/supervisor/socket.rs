@@ -48,6 +48,9 @@ impl Socket {
         }
         match bind(&listener, &address) {
             Err(Errno::ADDRINUSE) if is_socket(&path) => {
+                if is_alive(&address) {
+                    return Err(in_use(&path));
+                }
                 rustix::fs::unlink(&path).map_err(|error| failed("replacing", error))?;
                 bind(&listener, &address)
             }
@@ -108,10 +111,25 @@ fn is_socket(path: &Path) -> bool {
     status.is_ok_and(|status| FileType::from_raw_mode(status.st_mode) == FileType::Socket)
 }
 
+/// Whether somebody listens there: only a socket that refuses was left behind.
+fn is_alive(address: &SocketAddrUnix) -> bool {
+    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+    rustix::net::socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None)
+        .and_then(|socket| rustix::net::connect(&socket, address))
+        != Err(Errno::CONNREFUSED)
+}
+
 fn identity(path: &Path) -> Option<(u64, u64)> {
     let status = rustix::fs::lstat(path).ok()?;
     let is_socket = FileType::from_raw_mode(status.st_mode) == FileType::Socket;
     is_socket.then_some((status.st_dev, status.st_ino))
+}
+
+fn in_use(path: &Path) -> String {
+    format!(
+        "its socket {} is in use by another server; WSGISocketPrefix chooses another place",
+        path.display()
+    )
 }
 
 fn too_long(path: &Path) -> String {

@@ -206,7 +206,7 @@ fn a_person_who_starts_it_is_told_who_does() {
 }
 
 #[test]
-fn a_stale_socket_is_replaced_and_another_file_is_not() {
+fn a_stale_socket_is_replaced_and_one_in_use_or_another_file_is_not() {
     let site = Site::new();
     let path = site.folder.join("g.sock");
     drop(std::os::unix::net::UnixListener::bind(&path).unwrap());
@@ -215,6 +215,15 @@ fn a_stale_socket_is_replaced_and_another_file_is_not() {
     supervised.group();
     UnixStream::connect(&path).unwrap();
     drop(supervised);
+    let other = std::os::unix::net::UnixListener::bind(&path).unwrap();
+    let supervised = site.supervise(&site.plan(vec![group.clone()]), &[]);
+    let started = supervised.started();
+    let (_, text) = &started.failures[0];
+    assert!(text.contains("is in use") && text.contains("WSGISocketPrefix"), "{text}");
+    drop(supervised);
+    UnixStream::connect(&path).expect("it is another server's");
+    drop(other);
+    std::fs::remove_file(&path).unwrap();
     std::fs::write(&path, "precious").unwrap();
     let supervised = site.supervise(&site.plan(vec![group]), &[]);
     let started = supervised.started();
