@@ -40,7 +40,8 @@ pub struct Crew {
     /// First failures of groups, by their index in the plan, that nobody was told of yet.
     pub failures: Vec<(u32, String)>,
     poller: Poller,
-    lifeline: OwnedFd,
+    /// What each process gets: the lifeline and the drain pipe.
+    ties: [OwnedFd; 2],
     workers: HashMap<u32, Worker>,
     streams: HashMap<u32, Stream>,
     next_id: u32,
@@ -50,14 +51,14 @@ pub struct Crew {
 }
 
 impl Crew {
-    /// Without a group yet. `lifeline` goes to each process.
-    pub fn new(poller: Poller, lifeline: OwnedFd, logs: Logs) -> Self {
+    /// Without a group yet. `ties`, the lifeline and the drain pipe, go to each process.
+    pub fn new(poller: Poller, ties: [OwnedFd; 2], logs: Logs) -> Self {
         Self {
             groups: Vec::new(),
             logs,
             failures: Vec::new(),
             poller,
-            lifeline,
+            ties,
             workers: HashMap::new(),
             streams: HashMap::new(),
             next_id: 0,
@@ -95,7 +96,7 @@ impl Crew {
             if active >= group.plan.processes as usize || !group.pace.allows(unproven, now) {
                 return;
             }
-            match group.start(position, self.lifeline.as_fd(), now) {
+            match group.start(position, self.ties.each_ref().map(AsFd::as_fd), now) {
                 Ok(Some((worker, stream))) => {
                     group.is_full = false;
                     self.enlist(worker, stream);

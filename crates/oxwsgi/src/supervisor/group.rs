@@ -168,7 +168,7 @@ impl Group {
     pub fn start(
         &mut self,
         position: usize,
-        lifeline: BorrowedFd<'_>,
+        [lifeline, drain]: [BorrowedFd<'_>; 2],
         now: Instant,
     ) -> io::Result<Option<(Worker, Stream)>> {
         let (control, child_control) = packet::pair()?;
@@ -189,7 +189,7 @@ impl Group {
         stream.pid = process.pid();
         // Only now, for until here nobody else may write to the slot. It cannot fail but by the end of the child.
         let [listener, board] = self.descriptors();
-        let _ = packet::send(&control, &self.message(slot), &[listener, board, lifeline], Wait::Never);
+        let _ = packet::send(&control, &self.message(slot), &[listener, board, lifeline, drain], Wait::Never);
         let worker = Worker {
             group: position,
             slot,

@@ -62,8 +62,9 @@ impl<'a> Session<'a> {
         let signals = Signals::catch().map_err(failed)?;
         let mut logs = Logs::default();
         let log = logs.open(&plan.log)?;
-        let lifeline = parent.lifeline.try_clone().map_err(failed)?;
-        let crew = Crew::new(Poller::new().map_err(failed)?, lifeline, logs);
+        let (lifeline, drain) = (parent.lifeline.try_clone(), parent.drain.try_clone());
+        let ties = [lifeline.map_err(failed)?, drain.map_err(failed)?];
+        let crew = Crew::new(Poller::new().map_err(failed)?, ties, logs);
         let sources = [
             (Some(signals.child.as_fd()), Source::Child),
             (Some(signals.end.as_fd()), Source::End),

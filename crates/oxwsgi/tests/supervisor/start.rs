@@ -52,7 +52,7 @@ import fcntl, resource, stat
 status = dict(line.split(":\t", 1) for line in open("/proc/self/status") if ":\t" in line)
 report("facts", {
     "kinds": [stat.S_IFMT(os.fstat(fd).st_mode) == kind
-              for fd, kind in zip(descriptors, (stat.S_IFSOCK, stat.S_IFREG, stat.S_IFIFO), strict=True)],
+              for fd, kind in zip(descriptors, (stat.S_IFSOCK, stat.S_IFREG, stat.S_IFIFO, stat.S_IFIFO), strict=True)],
     "open": sorted(int(fd) for fd in os.listdir("/proc/self/fd")),
     "input": os.readlink("/proc/self/fd/0"),
     "sid": os.getsid(0) == os.getpid(),
@@ -88,7 +88,7 @@ wait()
     let facts = site.await_report("facts");
     let nice = rustix::process::getpriority_process(None).unwrap() + 3;
     let expected = format!(
-        r#"{{"kinds": [true, true, true], "open": [0, 1, 2, 3, 4, 5, 6, 7], "input": "/dev/null", "sid": true, "masks": [0], "ignored": true, "mask": 23, "nice": {nice}, "cpu": [60, 66], "data": {}, "space": {}, "cwd": "/usr", "arguments": ["/runtime.so", "wsgi:g"]}}"#,
+        r#"{{"kinds": [true, true, true, true], "open": [0, 1, 2, 3, 4, 5, 6, 7, 8], "input": "/dev/null", "sid": true, "masks": [0], "ignored": true, "mask": 23, "nice": {nice}, "cpu": [60, 66], "data": {}, "space": {}, "cwd": "/usr", "arguments": ["/runtime.so", "wsgi:g"]}}"#,
         1u64 << 30,
         1u64 << 34
     );
