@@ -166,6 +166,8 @@ unsafe extern "C" fn end_generation(_data: *mut c_void) -> ffi::apr_status_t {
 unsafe extern "C" fn child_init(_child: *mut ffi::apr_pool_t, main: *mut ffi::server_rec) {
     // SAFETY: httpd passes the main server.
     let main = unsafe { Server::from_raw(main) };
+    // SAFETY: httpd calls this once in a child, and this hook before others.
+    catch!((), unsafe { running::leave_lifeline(main) });
     catch!((), enter_child(main));
 }
 
@@ -183,7 +185,6 @@ fn enter_child(main: Server<'_>) {
     if let Some(running) = running
         && *parent != std::process::id()
     {
-        // SAFETY: this process is a copy of the parent's, and comes here once.
-        unsafe { running.enter_child() };
+        running.enter_child();
     }
 }

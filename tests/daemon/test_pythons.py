@@ -129,6 +129,14 @@ class TestBrokenHome:
         for part in ("python-home", "shop", f"{server.root}/home", "games", "this Python is broken"):
             assert part in said.stderr
 
+    def test_a_python_of_another_user_learns_little_of_the_server(self, new_server):
+        server = new_server(group("shop", Path("${root}/home"), "user=games"), env={"PASSWORD": "secret"})
+        shown = 'echo "password=<$PASSWORD> path=<$PATH>" >&2'
+        server.write("home/bin/python", f"#!/bin/sh\n{shown}\nexit 3\n").chmod(0o755)
+        said = server.configtest().stderr
+        assert "password=<> path=</" in said
+        assert "secret" not in said
+
     def test_a_python_the_user_may_not_read(self, new_server):
         """What root could run does not count."""
         home = Path.home() / ".pyenv"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import time
 from pathlib import Path
@@ -206,6 +207,18 @@ class TestReplacement:
         site.server.stop()
         assert not any(process.is_alive for process in everyone)
 
+    def test_one_that_was_told_to_end(self, site):
+        """Its processes end with it; those of the next one are found where these were."""
+        site = site()
+        worker = site.process()
+        (old,) = supervisors(site.server)
+        old.signal(signal.SIGTERM)
+        wait_until(lambda: not worker.is_alive, "the process to end")
+        wait_until(lambda: [one for one in supervisors(site.server) if one != old], "another supervisor")
+        assert site.get("/pid").status_code == 200
+        site.server.stop()
+        assert list((site.server.root / "run").glob("*.sock")) == []
+
     def test_a_graceful_restart_after_it(self, replaced):
         site, _worker, new = replaced()
         site.server.graceful()
@@ -233,6 +246,89 @@ class TestGenerations:
         server.configure("WSGIDaemonProcess new\n" + lines % "new")
         server.graceful()
         assert server.get("/app").json()["process group"] == "new"
+
+    @pytest.fixture
+    def slow(self, start):
+        """A server with a quick site, and one whose script takes 8 seconds from now on."""
+        answer = (
+            "def application(environ, start_response):\n"
+            "    start_response('200 OK', [('Content-Type', 'text/plain')])\n"
+            "    return [b'here']\n"
+        )
+        sleeper = (
+            "import pathlib, time\n"
+            "if pathlib.Path(__file__).with_name('sleep').exists():\n"
+            "    time.sleep(8)\n"
+        )
+        server = start(
+            """
+            WSGIDaemonProcess quick
+            WSGIDaemonProcess slow
+            WSGIScriptAlias /quick "${root}/quick.wsgi" process-group=quick application-group=%{GLOBAL}
+            WSGIScriptAlias /slow "${root}/slow.wsgi" process-group=slow application-group=%{GLOBAL}
+            """,
+            files={"quick.wsgi": answer, "slow.wsgi": sleeper + answer},
+        )
+        server.write("sleep", "")
+        return server
+
+    def test_a_site_that_takes_long_to_start_holds_up_no_other(self, slow):
+        """Its own requests wait for it."""
+        began = time.monotonic()
+        slow.graceful()
+        assert slow.get("/quick").text == "here"
+        assert time.monotonic() - began < 6
+        assert slow.get("/slow").text == "here"
+        assert time.monotonic() - began > 6
+
+    @pytest.mark.provokes("WSGI1153")
+    def test_one_that_is_killed_while_it_starts(self, slow):
+        """Another one is started, and the processes of the first end."""
+        before = supervisors(slow)
+        since = slow.error_log.position()
+        slow.process.send_signal(signal.SIGUSR1)
+        first = wait_until(
+            lambda: next((one for one in supervisors(slow) if one not in before and one.children()), None),
+            "the next supervisor and its processes",
+        )
+        orphans = first.children()
+        first.signal(signal.SIGKILL)
+        slow.error_log.wait_for("resuming normal operations", since, timeout=30)
+        assert slow.get("/quick").text == "here"
+        assert slow.get("/slow").text == "here"
+        wait_until(lambda: not any(orphan.is_alive for orphan in orphans), "its processes to end", timeout=30)
+
+    def test_one_that_is_killed_when_its_generation_has_ended(self, site):
+        """Nobody replaces it, and its processes end with the last request."""
+        site = site("threads=2")
+        (old,) = supervisors(site.server)
+        with site.waiting("held") as held:
+            worker = Process.at(site.wait_for_entry("held"))
+            site.server.graceful()
+            old.signal(signal.SIGKILL)
+            site.release("held")
+            assert int(held.response()[1].data) == worker.pid
+        wait_until(lambda: not worker.is_alive, "the orphan to end")
+
+    def test_children_of_a_generation_without_groups_have_no_part_in_the_lifeline(self, site):
+        """It tells the processes of earlier generations that httpd's parent lives, so only that may hold it."""
+        site = site("threads=2")
+        (old,) = supervisors(site.server)
+        number = next(word for word in old.command if word.startswith("--lifeline=")).partition("=")[2]
+        lifeline = os.readlink(f"/proc/{old.pid}/fd/{number}")
+        with site.waiting("held") as held:
+            worker = site.wait_for_entry("held")
+            site.server.configure("")
+            site.server.graceful()
+            holders = [
+                process.pid
+                for process in site.server.processes()
+                if is_of_httpd(process) and lifeline in process.descriptors().values()
+            ]
+            site.release("held")
+            assert int(held.response()[1].data) == worker
+        # An old child held it for as long as it lived, if at all.
+        assert holders == [site.server.process.pid]
 
     def test_nothing_piles_up(self, site):
         site = site("processes=2")

@@ -2,16 +2,20 @@
 
 #![forbid(unsafe_code)]
 
-use std::io;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::ffi::OsStr;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
 use std::process::Child;
 use std::time::{Duration, Instant};
+use std::{fs, io};
 
 use oxwsgi_core::daemon::{
     ALL_GROUPS, FromSupervisor, Handover, LONGEST_MESSAGE, Plan, ToSupervisor, decode, encode,
 };
 use oxwsgi_core::os::packet::{self, Wait};
+use oxwsgi_core::os::withheld;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use crate::error::LaunchError;
@@ -46,6 +50,22 @@ struct Shared {
     board: OwnedFd,
 }
 
+/// Files of the sockets of a generation. Its supervisor removes them at its end, unless somebody else has ended it.
+#[derive(Debug)]
+pub struct Leftovers(Vec<PathBuf>);
+
+impl Leftovers {
+    /// The generation has ended: removes what is still there.
+    pub fn remove(self) {
+        for path in self.0 {
+            if path.symlink_metadata().is_ok_and(|file| file.file_type().is_socket()) {
+                // What cannot be removed is in nobody's way: the next generation has names of its own.
+                let _ = fs::remove_file(path);
+            }
+        }
+    }
+}
+
 impl Generation {
     /// Starts `program` with `plan`, and waits until its groups are there, at most for `patience`. Groups of a plan that is
     /// not strict may have failed; why is beside.
@@ -65,16 +85,18 @@ impl Generation {
             supervisor: None,
             groups,
         };
-        let (mut child, control) = generation.launch()?;
+        let (mut child, control) = generation.launch(Vec::new())?;
         match generation.hear(&mut child, &control, patience) {
             Ok(failures) => {
                 generation.supervisor = Some(Supervisor { pid: child.id(), control: Some(control) });
                 Ok((generation, failures))
             }
             Err(error) => {
+                let leftovers = generation.leftovers();
                 // Without drain pipe and control socket it ends by itself, and its workers with it.
                 drop((generation, control));
                 part_from(&mut child);
+                leftovers.remove();
                 Err(error)
             }
         }
@@ -91,7 +113,12 @@ impl Generation {
         // What cannot start now must not take with it what still serves.
         self.plan.strict = false;
         self.supervisor = None;
-        let (child, _control) = self.launch()?;
+        // Groups that the first could not make are not there in this generation: nobody would find what another one makes.
+        let adopted = self.groups.iter().map(|shared| {
+            let shared = shared.as_ref()?;
+            Some((shared.listener.as_ref()?.as_raw_fd(), shared.board.as_raw_fd()))
+        });
+        let (child, _control) = self.launch(adopted.collect())?;
         let pid = child.id();
         self.supervisor = Some(Supervisor { pid, control: None });
         Ok(pid)
@@ -112,10 +139,19 @@ impl Generation {
         Some(self.groups.get(group)?.as_ref()?.board.as_fd())
     }
 
+    /// What is there until the generation has ended.
+    pub fn leftovers(&self) -> Leftovers {
+        let groups = self.plan.groups.iter().zip(&self.groups);
+        let sockets = groups.filter(|(_, shared)| shared.is_some()).map(|(group, _)| &group.socket);
+        Leftovers(sockets.map(|socket| PathBuf::from(OsStr::from_bytes(socket))).collect())
+    }
+
     /// For a child of the parent: keeps what tells that it lives, and the boards.
     pub fn enter_child(&mut self) {
         self.supervisor = None;
         self.drain.0 = None;
+        // A process that an application forks here may outlive the generation, which must not wait for it.
+        let _ = withheld::withhold(self.drain.1.as_raw_fd());
         for shared in self.groups.iter_mut().flatten() {
             shared.listener = None;
         }
@@ -123,8 +159,8 @@ impl Generation {
 
     /// The generation ends: its supervisor goes on until the last of its children is gone. The answer is the number of its
     /// process.
-    pub fn end(self) -> Option<u32> {
-        let Supervisor { pid, control } = self.supervisor?;
+    pub fn end(mut self) -> Option<u32> {
+        let Supervisor { pid, control } = self.supervisor.take()?;
         if let Some(control) = control {
             // One that has ended already hears nothing, and need not.
             let _ = packet::send(&control, &encode(&ToSupervisor::Drain), &[], Wait::Never);
@@ -133,17 +169,9 @@ impl Generation {
     }
 
     /// The program, running, and our end of its control socket.
-    fn launch(&self) -> Result<(Child, OwnedFd), LaunchError> {
+    fn launch(&self, adopted: Vec<Option<(RawFd, RawFd)>>) -> Result<(Child, OwnedFd), LaunchError> {
         let plan = sealed(&encode(&self.plan)).map_err(LaunchError::Prepare)?;
         let (control, theirs) = packet::pair().map_err(LaunchError::Prepare)?;
-        let adopted: Vec<_> = self
-            .groups
-            .iter()
-            .map(|shared| {
-                let shared = shared.as_ref()?;
-                Some((shared.listener.as_ref()?.as_raw_fd(), shared.board.as_raw_fd()))
-            })
-            .collect();
         let drain = self.drain.0.as_ref().ok_or_else(|| {
             LaunchError::Prepare(io::Error::other("only the server's parent process starts supervisors"))
         })?;
@@ -152,7 +180,7 @@ impl Generation {
             control: theirs.as_raw_fd(),
             lifeline: self.lifeline.read,
             drain: drain.as_raw_fd(),
-            adopted: if adopted.iter().any(Option::is_some) { adopted } else { Vec::new() },
+            adopted,
         };
         let child = spawn(&self.program, &handover, &self.plan)
             .map_err(|error| LaunchError::Program { program: self.program.clone(), error })?;
@@ -208,6 +236,12 @@ impl Generation {
                 FromSupervisor::Ready => return Ok(failures),
             }
         }
+    }
+}
+
+impl Drop for Generation {
+    fn drop(&mut self) {
+        withheld::release(self.drain.1.as_raw_fd());
     }
 }
 

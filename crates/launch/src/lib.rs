@@ -13,5 +13,5 @@ mod program;
 mod tests;
 
 pub use error::LaunchError;
-pub use generation::Generation;
+pub use generation::{Generation, Leftovers};
 pub use lifeline::Lifeline;

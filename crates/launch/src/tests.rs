@@ -231,6 +231,21 @@ fn another_supervisor_gets_what_the_first_has_made() {
 }
 
 #[test]
+fn another_supervisor_makes_no_group_that_the_first_could_not_make() {
+    let fake = Fake::new(
+        "if 'adopt' in arguments:\n\
+         \x20   report('adopted', arguments['adopt'])\n\
+         else:\n\
+         \x20   tell(FAILED_0)\n\
+         \x20   tell(FAILED_1)\n\
+         \x20   tell(READY)",
+    );
+    let (mut generation, _) = fake.start(false).unwrap();
+    generation.restart().unwrap();
+    assert_eq!(fake.report("adopted"), "-,-");
+}
+
+#[test]
 fn a_supervisor_hears_of_the_end() {
     let drain: Vec<u8> = encode(&ToSupervisor::Drain);
     let fake = Fake::new(
@@ -245,6 +260,27 @@ fn a_supervisor_hears_of_the_end() {
 }
 
 #[test]
+fn nothing_is_left_of_a_start_that_has_failed() {
+    let fake = Fake::new(
+        "path = os.path.join(here, 'shop.sock')\n\
+         listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)\n\
+         listener.bind(path)\n\
+         tell(GROUP_0, listener.fileno(), os.memfd_create('board', 0))\n\
+         os._exit(3)",
+    );
+    let socket = fake.folder.path().join("shop.sock");
+    let mut plan = plan(true);
+    plan.groups[0].socket = socket.to_str().unwrap().into();
+    // Of a group that it had not come to, so it is not its.
+    let other = fake.folder.path().join("blog.sock");
+    drop(std::os::unix::net::UnixListener::bind(&other).unwrap());
+    plan.groups[1].socket = other.to_str().unwrap().into();
+    let start = Generation::start(&fake.program(), plan, Lifeline::new().unwrap(), PATIENCE);
+    assert!(matches!(start.unwrap_err(), LaunchError::Ended { .. }));
+    assert!(!socket.exists() && other.exists());
+}
+
+#[test]
 fn a_child_keeps_what_it_needs_and_starts_nothing() {
     let fake = Fake::new("group(0)\ngroup(1)\ntell(READY)\nreport('heard', repr(control.recv(100)))");
     let (mut generation, _) = fake.start(true).unwrap();
@@ -254,6 +290,31 @@ fn a_child_keeps_what_it_needs_and_starts_nothing() {
     assert_eq!(fake.report("heard"), "b''", "the socket is closed");
     // What a script calls a board is none.
     assert!(Board::open(generation.board(0).unwrap()).is_err());
+}
+
+#[test]
+#[allow(unsafe_code, reason = "forks as an application does")]
+fn a_process_that_a_child_forks_keeps_no_generation_alive() {
+    let fake = Fake::new(
+        "group(0)\ngroup(1)\ntell(READY)\nreport('drained', repr(os.read(int(arguments['drain']), 1)))",
+    );
+    let (mut generation, _) = fake.start(true).unwrap();
+    generation.enter_child();
+    // SAFETY: the child does nothing but wait for its end.
+    let forked = unsafe { libc::fork() };
+    if forked == 0 {
+        loop {
+            // SAFETY: takes nothing.
+            unsafe { libc::pause() };
+        }
+    }
+    drop(generation);
+    let drained = std::panic::catch_unwind(|| fake.report("drained"));
+    // SAFETY: a child of ours that nobody has waited for.
+    unsafe { libc::kill(forked, libc::SIGKILL) };
+    // SAFETY: the status is not wanted.
+    unsafe { libc::waitpid(forked, std::ptr::null_mut(), 0) };
+    assert_eq!(drained.expect("the drain pipe has ended"), "b''");
 }
 
 #[test]

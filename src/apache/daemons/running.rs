@@ -25,6 +25,8 @@ const LIFELINE: &CStr = c"oxwsgi-lifeline";
 
 /// A supervisor creates sockets and starts processes; slow homes are on slow disks.
 const PATIENCE: Duration = Duration::from_secs(40);
+/// At a restart it waits for no group, and all sites wait for it.
+const PATIENCE_OF_OTHERS: Duration = Duration::from_secs(15);
 /// A supervisor that lived for so long had no reason of its own to die.
 const SOUND: Duration = Duration::from_secs(60);
 /// Between two attempts to start one that had, at first and at most.
@@ -57,7 +59,6 @@ pub struct Current {
 /// Groups that were started.
 #[derive(Debug)]
 pub struct Running {
-    lifeline: Lifeline,
     generation: Generation,
     /// For each group of the configuration its place in the plan; none when it is not there.
     places: Vec<Option<usize>>,
@@ -100,7 +101,16 @@ impl Running {
             return Ok((None, Vec::new()));
         }
         let lifeline = lifeline(main).map_err(|error| all(format!("a pipe cannot be made: {error}")))?;
-        let start = Generation::start(&program, plan, lifeline, PATIENCE);
+        let patience = if phase == Phase::Restart { PATIENCE_OF_OTHERS } else { PATIENCE };
+        let start = || Generation::start(&program, plan.clone(), lifeline, patience);
+        let start = match start() {
+            // Killed, or on a machine that has no time for it: the sites that were running have nobody else to start them.
+            Err(error @ (LaunchError::Ended { .. } | LaunchError::Silent(_))) if phase == Phase::Restart => {
+                log::server(main, Level::Error, format_args!("{DIED}: {error}; another one is started"));
+                start()
+            }
+            start => start,
+        };
         let (generation, failures) = start.map_err(|error| match error {
             LaunchError::Failed(failures) => numbered(LAUNCH, failures),
             error => all(error.to_string()),
@@ -109,7 +119,7 @@ impl Running {
             watch::register(pool, pid, supervisor_changed);
         }
         let since = Instant::now();
-        let running = Self { lifeline, generation, places, since, failures: 0, due: None };
+        let running = Self { generation, places, since, failures: 0, due: None };
         Ok((Some(running), numbered(GROUP, failures)))
     }
 
@@ -183,35 +193,49 @@ impl Running {
         let groups = &self.generation.plan().groups;
         let own = groups.iter().map(|group| group.limits.shutdown.unwrap_or(LONGEST_FAREWELL));
         let longest = own.max().unwrap_or_default().min(LONGEST_FAREWELL);
+        let leftovers = self.generation.leftovers();
         if let Some(pid) = self.generation.end() {
             // The supervisor ends after the last of them.
             watch::await_end(pid, longest + Duration::from_secs(1));
         }
+        // A service manager may have ended it at the same time as httpd.
+        leftovers.remove();
     }
 
     /// For a child of the parent: keeps what tells that it lives, and the boards.
-    ///
-    /// # Safety
-    /// This process is a copy of the parent's, and comes here once.
-    pub unsafe fn enter_child(&mut self) {
+    pub fn enter_child(&mut self) {
         self.generation.enter_child();
-        // SAFETY: the caller's word.
-        unsafe { self.lifeline.close() };
     }
 }
 
 /// The lifeline of this server, made when it is first needed.
 fn lifeline(main: Server<'_>) -> std::io::Result<Lifeline> {
-    let kept = Kept::new(main, LIFELINE);
     let parent = std::process::id();
-    if let Some((maker, read, write)) = kept.get().and_then(decode::<(u32, i32, i32)>)
+    if let Some((maker, lifeline)) = known_lifeline(main)
         && maker == parent
     {
-        return Ok(Lifeline { read, write });
+        return Ok(lifeline);
     }
     let lifeline = Lifeline::new()?;
-    kept.set(&encode(&(parent, lifeline.read, lifeline.write)));
+    Kept::new(main, LIFELINE).set(&encode(&(parent, lifeline.read, lifeline.write)));
     Ok(lifeline)
+}
+
+fn known_lifeline(main: Server<'_>) -> Option<(u32, Lifeline)> {
+    let (maker, read, write) = Kept::new(main, LIFELINE).get().and_then(decode)?;
+    Some((maker, Lifeline { read, write }))
+}
+
+/// For a child of the parent: leaves the lifeline to that, be there groups in this generation or only in earlier ones.
+///
+/// # Safety
+/// This process comes here once, before anything but httpd has opened a descriptor in it.
+pub unsafe fn leave_lifeline(main: Server<'_>) {
+    // With -X there is no other process.
+    if let Some((_, lifeline)) = known_lifeline(main).filter(|(maker, _)| *maker != std::process::id()) {
+        // SAFETY: a copy of the maker's, which never closes it; and the caller's word.
+        unsafe { lifeline.close() };
+    }
 }
 
 /// Something has happened to the supervisor, or is about to.

@@ -6,6 +6,7 @@ use std::ffi::{CStr, CString, OsStr};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use oxwsgi_core::config::{DaemonGroup, ProcessSettings};
 use oxwsgi_core::daemon::{decode, encode};
@@ -22,6 +23,9 @@ const KEPT: &CStr = c"oxwsgi-pythons";
 
 /// A Python takes a processor for some 10 ms and waits for its disk: a few at a time are done soonest.
 const AT_ONCE: usize = 8;
+
+/// At a restart, when other people's sites stand still, all homes together get the time of one, and each at least this.
+const SHARE: Duration = Duration::from_secs(2);
 
 /// The Python and its runtime, or what is wrong.
 pub type Answer = Result<Found, String>;
@@ -53,7 +57,7 @@ impl<'a> Inquiry<'a> {
         let home = self.settings.python_home.as_deref();
         let runs = account::of_server();
         let key = key(&(Runner::Server, home, runs.as_ref().map(|(account, _, root)| (account, root))));
-        self.add(key, Runner::Server, home, runs)
+        self.add(key, Runner::Server, home, runs, false)
     }
 
     /// Asks for the Python of a daemon group.
@@ -65,12 +69,14 @@ impl<'a> Inquiry<'a> {
         let runner = if own.is_some() { Runner::GroupWithHome } else { Runner::Group };
         let home = own.or(self.settings.python_home.as_deref());
         let root = group.chroot.as_deref();
-        let runs = account::of_group(group)?.map(|account| {
+        let account = account::of_group(group)?;
+        let is_foreign = account.as_ref().is_some_and(|account| account.uid != account::server().0);
+        let runs = account.map(|account| {
             let root = root.and_then(|root| CString::new(root).ok());
             (account.identity(), account.title(), root)
         });
         let key = key(&(runner, home, runs.as_ref().map(|(account, _, root)| (account, root))));
-        Ok(self.add(key, runner, home, runs))
+        Ok(self.add(key, runner, home, runs, is_foreign))
     }
 
     fn add(
@@ -79,6 +85,7 @@ impl<'a> Inquiry<'a> {
         runner: Runner,
         home: Option<&[u8]>,
         runs: Option<(oxwsgi_core::os::Account, String, Option<CString>)>,
+        is_foreign: bool,
     ) -> Place {
         if !self.questions.iter().any(|(known, _)| *known == key) {
             let path = std::env::var_os("PATH").unwrap_or_default();
@@ -88,6 +95,7 @@ impl<'a> Inquiry<'a> {
                 Some((account, user, root)) => question.account(account, user, root),
                 None => question,
             };
+            let question = if is_foreign { question.foreign() } else { question };
             self.questions.push((key, question));
         }
         Place(key)
@@ -100,10 +108,15 @@ impl<'a> Inquiry<'a> {
         kept.clear();
         // A configuration that reads differently the second time has questions of its own.
         let unknown: Vec<_> = self.questions.iter().filter(|(key, _)| !answers.0.contains_key(key)).collect();
+        let begin = Instant::now();
         for some in unknown.chunks(AT_ONCE) {
+            let limit = match phase {
+                Phase::Restart => Question::PATIENCE.saturating_sub(begin.elapsed()).max(SHARE),
+                _ => Question::PATIENCE,
+            };
             let asked: Vec<_> = some.iter().map(|(key, question)| (*key, question.launch())).collect();
             for (key, asked) in asked {
-                let answer = asked.answer().map(|(python, runtime)| Found { python, runtime });
+                let answer = asked.answer(limit).map(|(python, runtime)| Found { python, runtime });
                 answers.0.insert(key, answer.map_err(|error| error.to_string()));
             }
         }

@@ -19,6 +19,8 @@ use std::io;
 use std::os::fd::{BorrowedFd, OwnedFd};
 use std::sync::atomic::{AtomicU32, Ordering};
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+
 pub use super::mark::Mark;
 use crate::os::SharedWords;
 
@@ -52,6 +54,8 @@ pub struct Board {
     memory: SharedWords,
     processes: u32,
     threads: u32,
+    /// Ends with the last process that could send a request.
+    drain: Option<OwnedFd>,
 }
 
 /// What a process slot is in.
@@ -75,7 +79,7 @@ impl Board {
     pub fn create(processes: u32, threads: u32) -> io::Result<(Self, OwnedFd)> {
         let processes = processes.min(MOST_PROCESSES);
         let (memory, descriptor) = SharedWords::create(HEADER + PROCESS * processes as usize)?;
-        let board = Self { memory, processes, threads };
+        let board = Self { memory, processes, threads, drain: None };
         board.restore();
         Ok((board, descriptor))
     }
@@ -91,7 +95,12 @@ impl Board {
             return Err(io::Error::other("not a board of this version"));
         }
         let threads = word(THREADS_WORD);
-        Ok(Self { memory, processes, threads })
+        Ok(Self { memory, processes, threads, drain: None })
+    }
+
+    /// For a worker: the read end of the pipe of its generation, which ends with the last process that could send a request.
+    pub fn draining_with(self, drain: OwnedFd) -> Self {
+        Self { drain: Some(drain), ..self }
     }
 
     /// For the supervisor, before it starts a process: what says that this is a board of this shape. The site may have
@@ -124,10 +133,11 @@ impl Board {
         self.memory.words()[EPOCH_WORD].store(epoch, Ordering::Release);
     }
 
-    /// For a worker: whether a later supervisor than the one that started it has workers of its own.
+    /// For a worker whose supervisor is gone: whether a later supervisor than the one that started it has workers of its own, or
+    /// no request can come any more.
     pub fn is_past(&self, epoch: u32) -> bool {
         let now = self.memory.words()[EPOCH_WORD].load(Ordering::Acquire);
-        now.wrapping_sub(epoch).cast_signed() > 0
+        now.wrapping_sub(epoch).cast_signed() > 0 || self.drain.as_ref().is_some_and(has_ended)
     }
 
     /// A process slot.
@@ -144,6 +154,13 @@ impl Board {
     pub fn all(&self) -> impl Iterator<Item = (u32, Process<'_>)> {
         (0..self.processes).filter_map(|slot| Some((slot, self.process(slot)?)))
     }
+}
+
+/// Whether nobody holds the write end of a pipe any more. One that a site has closed, with all that it found, has not ended.
+fn has_ended(pipe: &OwnedFd) -> bool {
+    let mut polled = [PollFd::new(pipe, PollFlags::IN)];
+    let now = Timespec { tv_sec: 0, tv_nsec: 0 };
+    poll(&mut polled, Some(&now)).is_ok() && polled[0].revents().contains(PollFlags::HUP)
 }
 
 /// One process slot.
@@ -304,6 +321,17 @@ mod tests {
         process.withdraw(State::Ending);
         assert!(!process.take_ticket());
         assert!(board.process(2).is_none());
+    }
+
+    #[test]
+    fn every_epoch_is_past_when_no_request_can_come() {
+        let (board, descriptor) = Board::create(1, 1).unwrap();
+        let (read, write) = io::pipe().unwrap();
+        let worker = Board::open(descriptor.as_fd()).unwrap().draining_with(read.into());
+        let epoch = board.next_epoch();
+        assert!(!worker.is_past(epoch));
+        drop(write);
+        assert!(worker.is_past(epoch) && !board.is_past(epoch));
     }
 
     #[test]

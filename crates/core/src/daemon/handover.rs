@@ -29,7 +29,7 @@ pub struct Handover {
     /// Read end of a pipe; when it ends, no process of this generation is left that could send a request.
     pub drain: RawFd,
     /// When a killed supervisor is replaced: listening socket and board of each group of the plan, in its order; none
-    /// for a group that the one before could not start. Empty otherwise.
+    /// for a group that the one before could not make, and this one is not to make either. Empty otherwise.
     pub adopted: Vec<Option<(RawFd, RawFd)>>,
 }
 

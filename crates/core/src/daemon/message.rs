@@ -36,7 +36,7 @@ pub enum FromSupervisor {
 /// From the supervisor.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum ToWorker {
-    /// What to be. With it come the listening socket, the board and the lifeline, in this order.
+    /// What to be. With it come the listening socket, the board, the lifeline and the read end of the drain pipe.
     Start {
         /// The group; its `socket`, `account` and `resources` are done already.
         group: Box<Group>,
@@ -79,7 +79,7 @@ pub enum Reason {
     DeadlockTimeout,
     CpuTimeLimit,
     ScriptReload,
-    /// The supervisor was replaced, and its successor has workers of its own.
+    /// The supervisor was replaced, and its successor has workers of its own; or it has ended, and no request can come any more.
     Superseded,
 }
 

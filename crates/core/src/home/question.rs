@@ -9,10 +9,7 @@ use std::time::Duration;
 use super::answer::Python;
 use super::error::{HomeError, Reason, Runner};
 use super::runtime::RuntimeFiles;
-use crate::os::{Account, End, Errand, Obstacle, Report, Running, Step};
-
-/// A Python answers in some 10 ms; a cold one on a slow disk may take seconds.
-const LIMIT: Duration = Duration::from_secs(20);
+use crate::os::{Account, End, Errand, Obstacle, Report, Running, Step, environment};
 
 /// Isolated, without site-packages: nothing but the interpreter itself speaks.
 const ARGUMENTS: [&str; 4] = ["-I", "-S", "-c", include_str!("question.py")];
@@ -32,6 +29,9 @@ pub struct Question {
 }
 
 impl Question {
+    /// A Python answers in some 10 ms; a cold one on a slow disk may take seconds.
+    pub const PATIENCE: Duration = Duration::from_secs(20);
+
     /// Asks a home, which is a prefix or a virtual environment; without one the `python3` on `path` (as in the variable
     /// `PATH`).
     pub fn new(runner: Runner, home: Option<&Path>, path: &OsStr, runtimes: RuntimeFiles) -> Self {
@@ -50,7 +50,8 @@ impl Question {
             programs.iter().filter_map(|program| c_text(program.as_os_str().as_bytes())).collect(),
             ARGUMENTS.iter().chain(wanted).filter_map(|argument| c_text(argument.as_bytes())).collect(),
         )
-        .try_reading(runtimes.names());
+        .try_reading(runtimes.names())
+        .environment(environment(std::env::vars_os(), false, []));
         Self { runner, home: home.map(Path::to_owned), programs, user: None, root: None, runtimes, errand }
     }
 
@@ -60,9 +61,14 @@ impl Question {
         Self { errand: self.errand.account(Some(account)).root(root), user: Some(user), root: path, ..self }
     }
 
+    /// Asks a program of a site whose account is not the server's own: most of the server's variables are none of its business.
+    pub fn foreign(self) -> Self {
+        Self { errand: self.errand.environment(environment(std::env::vars_os(), true, [])), ..self }
+    }
+
     /// Asks, and waits for the answer: the Python and the runtime that fits it.
     pub fn ask(&self) -> Result<(Python, PathBuf), HomeError> {
-        self.launch().answer()
+        self.launch().answer(Self::PATIENCE)
     }
 
     /// Asks, and lets others be asked meanwhile.
@@ -88,15 +94,20 @@ impl Question {
     }
 
     /// `program` becomes the one that ran.
-    fn conclude(&self, running: Running, program: &mut Option<PathBuf>) -> Result<(Python, PathBuf), Reason> {
-        let Report { obstacles, output, errors, end } = running.collect(LIMIT).map_err(Reason::Process)?;
+    fn conclude(
+        &self,
+        running: Running,
+        limit: Duration,
+        program: &mut Option<PathBuf>,
+    ) -> Result<(Python, PathBuf), Reason> {
+        let Report { obstacles, output, errors, end } = running.collect(limit).map_err(Reason::Process)?;
         if let Some(reason) = self.never_ran(&obstacles) {
             return Err(reason);
         }
         *program = self.programs.get(refused(&obstacles)).cloned();
         match end {
             End::Exited(0) => {}
-            End::Stopped => return Err(Reason::Silent { seconds: LIMIT.as_secs() }),
+            End::Stopped => return Err(Reason::Silent { seconds: limit.as_secs() }),
             _ => return Err(failed(&end, &errors)),
         }
         let (python, looked) = Python::parse(&output)?;
@@ -143,11 +154,11 @@ pub struct Asked<'a> {
 }
 
 impl Asked<'_> {
-    /// Waits for the answer.
-    pub fn answer(self) -> Result<(Python, PathBuf), HomeError> {
+    /// Waits for the answer, until `limit` after it was asked.
+    pub fn answer(self, limit: Duration) -> Result<(Python, PathBuf), HomeError> {
         let Self { question, running } = self;
         let mut program = None;
-        let answer = running.and_then(|running| question.conclude(running, &mut program));
+        let answer = running.and_then(|running| question.conclude(running, limit, &mut program));
         answer.map_err(|reason| HomeError {
             runner: question.runner,
             home: question.home.clone(),
@@ -280,8 +291,22 @@ mod tests {
             |runner| Question::new(runner, Some(&folder.0), OsStr::new(""), RuntimeFiles::beside(&folder.0));
         let (group, server) = (question(Runner::GroupWithHome), question(Runner::Server));
         let (group, server) = (group.launch(), server.launch());
-        assert_holds(&server.answer().unwrap_err().to_string(), &["WSGIPythonHome /", "status 1"]);
-        assert_eq!(group.answer().unwrap().0.library, None);
+        assert_holds(
+            &server.answer(Question::PATIENCE).unwrap_err().to_string(),
+            &["WSGIPythonHome /", "status 1"],
+        );
+        assert_eq!(group.answer(Question::PATIENCE).unwrap().0.library, None);
+    }
+
+    #[test]
+    fn a_foreign_program_learns_little_of_the_server() {
+        assert!(std::env::var_os("CARGO_MANIFEST_DIR").is_some(), "the variable that it looks for");
+        let script = "test -z \"$CARGO_MANIFEST_DIR\" -a -n \"$PATH\" || exit 9; exit 7";
+        let folder = Folder::new("foreign").script(script);
+        let runtimes = RuntimeFiles::beside(&folder.0);
+        let question = Question::new(Runner::GroupWithHome, Some(&folder.0), OsStr::new(""), runtimes);
+        assert_holds(&question.ask().unwrap_err().to_string(), &["status 9"]);
+        assert_holds(&question.foreign().ask().unwrap_err().to_string(), &["status 7"]);
     }
 
     #[test]

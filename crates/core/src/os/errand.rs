@@ -8,6 +8,7 @@ use std::fs::File;
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::ptr;
+use std::time::Instant;
 
 use super::account::{Account, errno};
 use super::forked::{clear, reset_signals, take_descriptors};
@@ -22,15 +23,22 @@ const NOTES: RawFd = 3;
 pub struct Errand {
     programs: Vec<CString>,
     arguments: Vec<CString>,
+    environment: Vec<CString>,
     account: Option<Account>,
     root: Option<CString>,
     files: Vec<CString>,
 }
 
 impl Errand {
-    /// The first of `programs` that the account may execute, with `arguments` after its name.
+    /// The first of `programs` that the account may execute, with `arguments` after its name, and no variables.
     pub fn new(programs: Vec<CString>, arguments: Vec<CString>) -> Self {
-        Self { programs, arguments, account: None, root: None, files: Vec::new() }
+        let environment = Vec::new();
+        Self { programs, arguments, environment, account: None, root: None, files: Vec::new() }
+    }
+
+    /// With the variables of `environment` (`NAME=value`).
+    pub fn environment(self, environment: Vec<CString>) -> Self {
+        Self { environment, ..self }
     }
 
     /// Runs as `account` instead of as ourselves.
@@ -62,22 +70,29 @@ impl Errand {
                 [program.as_ptr()].into_iter().chain(rest).chain([ptr::null()]).collect()
             })
             .collect();
+        let environment: Vec<_> =
+            self.environment.iter().map(|variable| variable.as_ptr()).chain([ptr::null()]).collect();
         let standard =
             [null.as_raw_fd(), child_output.as_raw_fd(), child_errors.as_raw_fd(), child_notes.as_raw_fd()];
         // SAFETY: the child calls nothing but `Errand::run`, which keeps to functions that are allowed there.
         match unsafe { libc::fork() } {
             -1 => Err(io::Error::last_os_error()),
-            0 => self.run(standard, &arguments),
-            pid => Ok(Running { child: Child(pid), notes, output, errors }),
+            0 => self.run(standard, &arguments, &environment),
+            pid => Ok(Running { since: Instant::now(), child: Child(pid), notes, output, errors }),
         }
     }
 
     /// The child, from fork to exec: no allocation, no lock (POSIX.1-2017, `fork`).
-    fn run(&self, standard: [RawFd; 4], arguments: &[Vec<*const c_char>]) -> ! {
+    fn run(
+        &self,
+        standard: [RawFd; 4],
+        arguments: &[Vec<*const c_char>],
+        environment: &[*const c_char],
+    ) -> ! {
         self.prepare(standard);
         for (index, (program, arguments)) in self.programs.iter().zip(arguments).enumerate() {
-            // SAFETY: both are C text and a list that ends in null, made before the fork.
-            unsafe { libc::execv(program.as_ptr(), arguments.as_ptr()) };
+            // SAFETY: C text and lists that end in null, made before the fork.
+            unsafe { libc::execve(program.as_ptr(), arguments.as_ptr(), environment.as_ptr()) };
             note(NOTES, Step::Execute(index), errno(), Some(program));
         }
         // SAFETY: ends the child at once, without the exit handlers of the server it is a copy of.

@@ -4,6 +4,7 @@
 
 mod account;
 mod child;
+mod environment;
 mod errand;
 pub mod file;
 mod forked;
@@ -25,6 +26,7 @@ pub mod withheld;
 
 pub use account::Account;
 pub use child::{Process, exists, watch};
+pub use environment::environment;
 pub use errand::Errand;
 pub use inherited::inherited;
 pub use launch::{Launch, Launched, Limit, LimitKind, Notes, raise_descriptor_limit};

@@ -20,6 +20,7 @@ const LONGEST_ANSWER: usize = 64 * 1024;
 /// An errand under way. Ended when dropped.
 #[derive(Debug)]
 pub struct Running {
+    pub(super) since: Instant,
     pub(super) child: Child,
     pub(super) notes: OwnedFd,
     pub(super) output: OwnedFd,
@@ -55,9 +56,9 @@ pub struct Report {
 }
 
 impl Running {
-    /// Waits for the end, at most for `limit`; then the program is killed.
+    /// Waits for the end, at most for `limit` from its start on; then the program is killed.
     pub fn collect(self, limit: Duration) -> io::Result<Report> {
-        let deadline = Instant::now() + limit;
+        let deadline = self.since + limit;
         let mut flows: [Vec<u8>; 3] = Default::default();
         let in_time = self.read_until(deadline, &mut flows)?;
         let ended = if in_time { self.child.wait_until(deadline)? } else { None };
@@ -83,17 +84,20 @@ impl Running {
         });
         while polled.iter().any(|entry| entry.fd >= 0) {
             let left = deadline.saturating_duration_since(Instant::now());
-            if left.is_zero() {
-                return Ok(false);
-            }
-            let left = c_int::try_from(left.as_millis() + 1).unwrap_or(c_int::MAX);
+            let left = left.as_micros().div_ceil(1000);
+            let left = c_int::try_from(left).unwrap_or(c_int::MAX);
             // SAFETY: three entries of our own.
-            if unsafe { libc::poll(polled.as_mut_ptr(), polled.len() as _, left) } < 0 {
-                let error = io::Error::last_os_error();
-                if error.kind() == io::ErrorKind::Interrupted {
-                    continue;
+            match unsafe { libc::poll(polled.as_mut_ptr(), polled.len() as _, left) } {
+                // What came in time is read, however late somebody asks for it.
+                0 if left == 0 => return Ok(false),
+                0.. => {}
+                _ => {
+                    let error = io::Error::last_os_error();
+                    if error.kind() == io::ErrorKind::Interrupted {
+                        continue;
+                    }
+                    return Err(error);
                 }
-                return Err(error);
             }
             for (entry, flow) in polled.iter_mut().zip(flows.iter_mut()) {
                 if entry.revents == 0 {

@@ -10,7 +10,7 @@ use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::{Duration, Instant};
 
-use oxwsgi_core::os::Poller;
+use oxwsgi_core::os::{Poller, Process};
 use oxwsgi_core::report::Level;
 
 use super::group::{Group, Verdict};
@@ -40,7 +40,8 @@ pub struct Crew {
     /// First failures of groups, by their index in the plan, that nobody was told of yet.
     pub failures: Vec<(u32, String)>,
     poller: Poller,
-    lifeline: OwnedFd,
+    /// What each process gets: the lifeline and the drain pipe.
+    ties: [OwnedFd; 2],
     workers: HashMap<u32, Worker>,
     streams: HashMap<u32, Stream>,
     next_id: u32,
@@ -50,14 +51,14 @@ pub struct Crew {
 }
 
 impl Crew {
-    /// Without a group yet. `lifeline` goes to each process.
-    pub fn new(poller: Poller, lifeline: OwnedFd, logs: Logs) -> Self {
+    /// Without a group yet. `ties`, the lifeline and the drain pipe, go to each process.
+    pub fn new(poller: Poller, ties: [OwnedFd; 2], logs: Logs) -> Self {
         Self {
             groups: Vec::new(),
             logs,
             failures: Vec::new(),
             poller,
-            lifeline,
+            ties,
             workers: HashMap::new(),
             streams: HashMap::new(),
             next_id: 0,
@@ -95,13 +96,52 @@ impl Crew {
             if active >= group.plan.processes as usize || !group.pace.allows(unproven, now) {
                 return;
             }
-            match group.start(position, self.lifeline.as_fd(), now) {
-                Ok(Some((worker, stream))) => self.enlist(worker, stream),
-                Ok(None) => return group.pace.pause(now + SLOT_WAIT),
+            match group.start(position, self.ties.each_ref().map(AsFd::as_fd), now) {
+                Ok(Some((worker, stream))) => {
+                    group.is_full = false;
+                    self.enlist(worker, stream);
+                }
+                Ok(None) => {
+                    group.pace.pause(now + SLOT_WAIT);
+                    return self.make_room(position);
+                }
                 Err(error) => {
                     return self.failed(position, now, now, &format!("a process cannot be made: {error}"));
                 }
             }
+        }
+    }
+
+    /// All slots of a group are taken, and it lacks processes: ends the one that has been ending for longest.
+    fn make_room(&mut self, position: usize) {
+        let group = &mut self.groups[position];
+        // Once, until there was room: one that survives even this is the system's affair.
+        if std::mem::replace(&mut group.is_full, true) {
+            return;
+        }
+        let mut ending: Vec<(Instant, u32, u32)> = Vec::new();
+        for id in &group.members {
+            if let Some(Worker { life, process: Some(process), .. }) = self.workers.get(id) {
+                ending.extend(life.ending.map(|since| (since, *id, process.pid())));
+            }
+        }
+        ending.sort_unstable();
+        let pids: Vec<_> = ending.iter().map(|(_, _, pid)| pid.to_string()).collect();
+        let mut text = format!("Daemon process group '{}' has no room for another process: ", group.name());
+        text.push_str(&match pids.first() {
+            None => "those of an earlier supervisor take long to end.".to_owned(),
+            Some(first) => format!(
+                "{} take long to end (pid={}), and {first} is killed. With request-timeout= no request keeps its \
+                 process for ever.",
+                pids.len(),
+                pids.join(", ")
+            ),
+        });
+        self.logs.report(group.log, Level::Error, 1213, &text);
+        let longest = ending.first().and_then(|(_, id, _)| self.workers.get_mut(id));
+        if let Some(worker) = longest {
+            worker.life.kill();
+            worker.process.iter().for_each(Process::kill_group);
         }
     }
 
@@ -269,7 +309,7 @@ impl Crew {
         self.groups.iter_mut().for_each(Group::dismiss_others);
         for worker in self.workers.values_mut() {
             let own = self.groups[worker.group].plan.limits.shutdown.unwrap_or(SHUTDOWN) + SLACK;
-            worker.life.end_by(now + bound.map_or(own, |bound| bound.min(own)));
+            worker.life.end_by(now + bound.map_or(own, |bound| bound.min(own)), now);
             if let Some(process) = &worker.process {
                 process.terminate();
             }

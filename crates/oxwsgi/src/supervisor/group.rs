@@ -45,6 +45,8 @@ pub struct Group {
     pub verdict: Verdict,
     /// Whether it was said already what the notes of its processes say each time.
     pub has_noted: bool,
+    /// Whether it lacks a process for which there is no slot.
+    pub is_full: bool,
     server: Server,
     peers: Vec<u32>,
     socket: Socket,
@@ -87,7 +89,7 @@ impl Group {
         whole: &Plan,
         index: usize,
         log: Log,
-        adopted: Adopted,
+        adopted: Option<Adopted>,
         server: impl IntoIterator<Item = (OsString, OsString)>,
         descriptors: Option<Limit>,
     ) -> Result<Self, String> {
@@ -122,6 +124,7 @@ impl Group {
             pace: Pace::new(),
             verdict: Verdict::Pending,
             has_noted: false,
+            is_full: false,
             server: whole.server.clone(),
             peers,
             socket,
@@ -165,7 +168,7 @@ impl Group {
     pub fn start(
         &mut self,
         position: usize,
-        lifeline: BorrowedFd<'_>,
+        [lifeline, drain]: [BorrowedFd<'_>; 2],
         now: Instant,
     ) -> io::Result<Option<(Worker, Stream)>> {
         let (control, child_control) = packet::pair()?;
@@ -186,7 +189,7 @@ impl Group {
         stream.pid = process.pid();
         // Only now, for until here nobody else may write to the slot. It cannot fail but by the end of the child.
         let [listener, board] = self.descriptors();
-        let _ = packet::send(&control, &self.message(slot), &[listener, board, lifeline], Wait::Never);
+        let _ = packet::send(&control, &self.message(slot), &[listener, board, lifeline, drain], Wait::Never);
         let worker = Worker {
             group: position,
             slot,

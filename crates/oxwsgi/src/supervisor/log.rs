@@ -9,15 +9,14 @@ use std::os::fd::OwnedFd;
 use oxwsgi_core::daemon::LogTarget;
 use oxwsgi_core::os::{LocalTime, inherited, syslog};
 use oxwsgi_core::report::{Level, Number};
-use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::fs::FileType;
 
 use super::line;
+use super::pipe::Pipe;
 
 /// httpd's own bound of a line (`MAX_STRING_LEN`), in bytes.
 const LONGEST: usize = 8192;
-/// What several processes can write to one pipe without mixing (`PIPE_BUF`, `pipe(7)`), and what there is room for when a pipe is
-/// said to be writable.
+/// What several processes can write to one pipe without mixing (`PIPE_BUF`, `pipe(7)`), and what it takes whole or not at all.
 const LONGEST_IN_PIPE: usize = 4096;
 
 /// All logs of one server.
@@ -40,7 +39,7 @@ struct Sink {
 #[derive(Debug)]
 enum Place {
     File(OwnedFd),
-    Pipe(OwnedFd),
+    Pipe(Pipe),
     System(i32),
 }
 
@@ -61,7 +60,9 @@ impl Logs {
                 })?;
                 let status = rustix::fs::fstat(&descriptor);
                 match status.map(|status| FileType::from_raw_mode(status.st_mode)) {
-                    Ok(FileType::Fifo | FileType::Socket) => Place::Pipe(descriptor),
+                    Ok(kind @ (FileType::Fifo | FileType::Socket | FileType::CharacterDevice)) => {
+                        Place::Pipe(Pipe::of(descriptor, kind))
+                    }
                     _ => Place::File(descriptor),
                 }
             }
@@ -110,8 +111,7 @@ impl Sink {
             }
             Place::Pipe(pipe) => {
                 let now = LocalTime::now();
-                let put = |line: &[u8]| has_room(pipe) && rustix::io::write(pipe, line).is_ok();
-                if *lost > 0 && has_room(pipe) {
+                if *lost > 0 && pipe.has_room() {
                     let text = format!(
                         "{}: The error log's program stood still; {lost} lines are lost.",
                         Number(1207)
@@ -123,27 +123,20 @@ impl Sink {
                         text.as_bytes(),
                         LONGEST_IN_PIPE,
                         |line| {
-                            if put(line) {
+                            if pipe.put(line) {
                                 *lost = 0;
                             }
                         },
                     );
                 }
                 line::format(Some(now), level, pid, text, LONGEST_IN_PIPE, |line| {
-                    if !put(line) {
+                    if !pipe.put(line) {
                         *lost += 1;
                     }
                 });
             }
         }
     }
-}
-
-/// A pipe is the server's too, so it cannot be made one that never waits; it is asked before.
-fn has_room(pipe: &OwnedFd) -> bool {
-    let mut polled = [PollFd::new(pipe, PollFlags::OUT)];
-    let now = Timespec { tv_sec: 0, tv_nsec: 0 };
-    rustix::event::poll(&mut polled, Some(&now)).is_ok() && polled[0].revents().contains(PollFlags::OUT)
 }
 
 #[cfg(test)]

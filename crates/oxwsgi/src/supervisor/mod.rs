@@ -2,15 +2,14 @@
 //! `oxwsgi_core::daemon::Handover` says; nobody else does.
 //!
 //! [`parent`] is the tie to the server, [`session`] the life of this process, [`crew`] the groups and their processes.
-//! A [`group`] has a [`socket`], [`slots`] on its board, a [`recipe`] with an [`environment`] for its processes, and a [`pace`] at
-//! which they are started again. A [`worker`] is one process, its [`stream`] what it writes, its [`obituary`] the end; lines go to
-//! a [`log`]. One thread, which waits for nothing but all of it together: no site can hold up another.
+//! A [`group`] has a [`socket`], [`slots`] on its board, a [`recipe`] for its processes, and a [`pace`] at which they are
+//! started again. A [`worker`] is one process, its [`stream`] what it writes, its [`obituary`] the end; lines go to
+//! a [`log`], some through a [`pipe`]. One thread, which waits for nothing but all of it together: no site can hold up another.
 //!
 //! No Python, no request, no server in here; and root executes nothing of a site's: what `core::os::Launch` starts has its
 //! account first.
 
 mod crew;
-mod environment;
 mod group;
 
 mod line;
@@ -19,6 +18,7 @@ mod memory;
 mod obituary;
 mod pace;
 mod parent;
+mod pipe;
 mod recipe;
 mod session;
 mod signals;

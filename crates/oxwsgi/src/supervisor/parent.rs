@@ -28,7 +28,7 @@ pub struct Parent {
 }
 
 /// Listening socket and board of a group of a supervisor before this one.
-pub type Adopted = Option<(OwnedFd, OwnedFd)>;
+pub type Adopted = (OwnedFd, OwnedFd);
 
 impl Parent {
     /// Takes over what was handed over, but the plan.
@@ -106,27 +106,24 @@ pub fn plan(handover: &Handover) -> Result<Plan, String> {
     Plan::read(&bytes)
 }
 
-/// What was handed over of the groups of an earlier supervisor, one for each of `groups`.
+/// What was handed over of the groups of an earlier supervisor, one for each of `groups`: none for one that it could not make.
+/// None when there was no earlier one.
 ///
 /// # Errors
 /// Names the descriptor that is not what it should be.
-pub fn adopted(handover: &Handover, groups: usize) -> Result<Vec<Adopted>, String> {
+pub fn adopted(handover: &Handover, groups: usize) -> Result<Option<Vec<Option<Adopted>>>, String> {
     let given = &handover.adopted;
-    if !given.is_empty() && given.len() != groups {
+    if given.is_empty() {
+        return Ok(None);
+    }
+    if given.len() != groups {
         return Err(format!(
             "the plan has {groups} daemon process groups, and {} were handed over",
             given.len()
         ));
     }
-    let mut adopted = Vec::with_capacity(groups);
-    for pair in given {
-        adopted.push(match *pair {
-            None => None,
-            Some((listener, board)) => Some((taken("socket", listener)?, taken("board", board)?)),
-        });
-    }
-    adopted.resize_with(groups, || None);
-    Ok(adopted)
+    let take = |(listener, board)| Ok((taken("socket", listener)?, taken("board", board)?));
+    given.iter().map(|pair| pair.map(take).transpose()).collect::<Result<_, _>>().map(Some)
 }
 
 /// The board that was handed over, if it is one for this many processes and threads.

@@ -7,9 +7,7 @@ use std::fmt::Write;
 use std::time::Duration;
 
 use oxwsgi_core::daemon::{Group, bootstrap};
-use oxwsgi_core::os::{Account, Launch, Limit, LimitKind, Obstacle, Step};
-
-use super::environment;
+use oxwsgi_core::os::{Account, Launch, Limit, LimitKind, Obstacle, Step, environment};
 
 /// The launch of a group's processes.
 #[derive(Debug)]
@@ -39,7 +37,8 @@ impl Recipe {
             let groups = if account.groups.is_empty() { own() } else { account.groups.clone() };
             Account::with_groups(account.uid, account.gid, groups)
         });
-        let launch = Launch::new(arguments, environment::of(group, server))
+        let environment = environment(server, group.foreign, bootstrap::environment(group));
+        let launch = Launch::new(arguments, environment)
             .limits(limits.clone())
             .priority(group.resources.cpu_priority)
             .umask(group.umask)

@@ -23,6 +23,9 @@ const HURRY: Duration = Duration::from_millis(900);
 /// After the first failure of a start that is to fail as a whole, others get this time to show theirs.
 const MORE_FAILURES: Duration = Duration::from_secs(2);
 
+/// The server waits no longer than this for groups that start while others serve: until then all of its sites stand still.
+const GRACE: Duration = Duration::from_secs(1);
+
 /// The supervisor of one server generation.
 #[derive(Debug)]
 pub struct Session<'a> {
@@ -32,18 +35,19 @@ pub struct Session<'a> {
     crew: Crew,
     log: Log,
     phase: Phase,
+    since: Instant,
     /// A group that cannot start ends everything.
     is_strict: bool,
 }
 
 #[derive(Clone, Copy, Debug)]
 enum Phase {
-    /// Not all groups have shown whether they can start; since when it is known that the start fails.
+    /// The server waits, for not all groups have shown whether they can start; since when it is known that the start fails.
     Starting { failing: Option<Instant> },
-    /// All that can serve do.
+    /// All that can serve do, or are no longer waited for.
     Serving,
-    /// All processes are asked to end.
-    Ending { code: u8 },
+    /// All processes are asked to end. The sockets' files go too, unless the server is to have another supervisor for them.
+    Ending { code: u8, is_for_good: bool },
 }
 
 impl<'a> Session<'a> {
@@ -58,8 +62,9 @@ impl<'a> Session<'a> {
         let signals = Signals::catch().map_err(failed)?;
         let mut logs = Logs::default();
         let log = logs.open(&plan.log)?;
-        let lifeline = parent.lifeline.try_clone().map_err(failed)?;
-        let crew = Crew::new(Poller::new().map_err(failed)?, lifeline, logs);
+        let (lifeline, drain) = (parent.lifeline.try_clone(), parent.drain.try_clone());
+        let ties = [lifeline.map_err(failed)?, drain.map_err(failed)?];
+        let crew = Crew::new(Poller::new().map_err(failed)?, ties, logs);
         let sources = [
             (Some(signals.child.as_fd()), Source::Child),
             (Some(signals.end.as_fd()), Source::End),
@@ -71,22 +76,30 @@ impl<'a> Session<'a> {
         for (descriptor, source) in sources {
             descriptor.map_or(Ok(()), |descriptor| crew.watch(descriptor, source)).map_err(failed)?;
         }
-        Ok(Self { plan, parent, signals, crew, log, phase: Phase::Starting { failing: None }, is_strict })
+        let (phase, since) = (Phase::Starting { failing: None }, Instant::now());
+        Ok(Self { plan, parent, signals, crew, log, phase, since, is_strict })
     }
 
     /// Makes the groups, and serves until the end.
-    pub fn run(mut self, adopted: Vec<Adopted>, descriptors: Option<Limit>) -> ExitCode {
-        for (index, adopted) in adopted.into_iter().enumerate() {
-            self.make_group(index, adopted, descriptors);
+    pub fn run(mut self, adopted: Option<Vec<Option<Adopted>>>, descriptors: Option<Limit>) -> ExitCode {
+        match adopted {
+            None => (0..self.plan.groups.len()).for_each(|index| self.make_group(index, None, descriptors)),
+            Some(groups) => {
+                for (index, group) in groups.into_iter().enumerate().filter(|(_, group)| group.is_some()) {
+                    self.make_group(index, group, descriptors);
+                }
+            }
         }
         let mut now = Instant::now();
         loop {
             self.crew.act(now);
             self.tell(now);
-            if let Phase::Ending { code } = self.phase
+            if let Phase::Ending { code, is_for_good } = self.phase
                 && self.crew.is_gone()
             {
-                self.crew.remove_sockets();
+                if is_for_good {
+                    self.crew.remove_sockets();
+                }
                 return ExitCode::from(code);
             }
             let due = [self.crew.due(now), self.due()].into_iter().flatten().min();
@@ -106,7 +119,7 @@ impl<'a> Session<'a> {
         }
     }
 
-    fn make_group(&mut self, index: usize, adopted: Adopted, descriptors: Option<Limit>) {
+    fn make_group(&mut self, index: usize, adopted: Option<Adopted>, descriptors: Option<Limit>) {
         let plan = self.plan;
         let log = self.crew.logs.open(&plan.groups[index].log);
         let group =
@@ -131,7 +144,8 @@ impl<'a> Session<'a> {
             Source::Worker(id, part) => self.crew.hear(id, part, now),
             Source::End => {
                 self.signals.end.clear();
-                self.end(0, None, now);
+                // Not the server's wish: it starts another supervisor, whose processes are found by the same files.
+                self.end_workers(0, false, None, now);
             }
             Source::Control => {
                 if let Some(control) = self.parent.hear() {
@@ -162,7 +176,10 @@ impl<'a> Session<'a> {
         let mut has_failed = false;
         for (index, cause) in std::mem::take(&mut self.crew.failures) {
             has_failed = true;
-            if !self.parent.tell(&FromSupervisor::Failed(index, cause.clone()), &[]) {
+            // A parent that has heard that all is ready listens no more.
+            let is_heard = !matches!(self.phase, Phase::Serving)
+                && self.parent.tell(&FromSupervisor::Failed(index, cause.clone()), &[]);
+            if !is_heard {
                 let name = self.plan.groups.get(index as usize).map_or(&[][..], |group| &group.name);
                 let text = format!("Daemon process group '{}' cannot start: {cause}.", lossy(name));
                 self.crew.logs.report(self.log, Level::Error, 1201, &text);
@@ -172,9 +189,11 @@ impl<'a> Session<'a> {
         let is_settled = self.crew.groups.iter().all(|group| group.verdict != Verdict::Pending);
         let failing = failing.or((has_failed && self.is_strict).then_some(now));
         self.phase = Phase::Starting { failing };
+        let is_awaited = self.is_strict || now < self.since + GRACE;
         match failing {
             Some(since) if is_settled || since + MORE_FAILURES <= now => self.end(1, Some(HURRY), now),
-            None if is_settled => {
+            // The requests of groups that take longer wait in their queues.
+            None if is_settled || !is_awaited => {
                 self.parent.tell(&FromSupervisor::Ready, &[]);
                 self.phase = Phase::Serving;
             }
@@ -184,15 +203,23 @@ impl<'a> Session<'a> {
 
     fn due(&self) -> Option<Instant> {
         match self.phase {
-            Phase::Starting { failing } => failing.map(|since| since + MORE_FAILURES),
+            Phase::Starting { failing: Some(since) } => Some(since + MORE_FAILURES),
+            Phase::Starting { failing: None } => (!self.is_strict).then(|| self.since + GRACE),
             Phase::Serving | Phase::Ending { .. } => None,
         }
     }
 
+    /// Nobody needs this generation's processes any more.
     fn end(&mut self, code: u8, bound: Option<Duration>, now: Instant) {
-        if !matches!(self.phase, Phase::Ending { .. }) {
-            self.phase = Phase::Ending { code };
-        }
+        self.end_workers(code, true, bound, now);
+    }
+
+    fn end_workers(&mut self, code: u8, for_good: bool, bound: Option<Duration>, now: Instant) {
+        let (code, was_for_good) = match self.phase {
+            Phase::Ending { code, is_for_good } => (code, is_for_good),
+            Phase::Starting { .. } | Phase::Serving => (code, false),
+        };
+        self.phase = Phase::Ending { code, is_for_good: was_for_good || for_good };
         self.crew.end(bound, now);
     }
 }

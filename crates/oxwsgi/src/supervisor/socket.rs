@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use oxwsgi_core::daemon::Group;
 use oxwsgi_core::os::Account;
-use rustix::fs::{AtFlags, CWD, FileType, Mode, Uid};
+use rustix::fs::{AtFlags, FileType, Mode, OFlags, Uid};
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, sockopt};
 
@@ -48,18 +48,20 @@ impl Socket {
         }
         match bind(&listener, &address) {
             Err(Errno::ADDRINUSE) if is_socket(&path) => {
+                if is_alive(&address) {
+                    return Err(in_use(&path));
+                }
                 rustix::fs::unlink(&path).map_err(|error| failed("replacing", error))?;
                 bind(&listener, &address)
             }
             result => result,
         }
         .map_err(|error| failed("creating", error))?;
-        let file = identity(&path);
-        let socket = Self { listener, path, file };
+        let (file, identity) = own_file(&path).map_err(|error| failed("creating", error))?;
+        let socket = Self { listener, path, file: Some(identity) };
         if Account::may_change() {
-            // The file itself: in a folder that others may write to, something else may be there by now.
             let owner = Some(Uid::from_raw(group.socket_user));
-            rustix::fs::chownat(CWD, &socket.path, owner, None, AtFlags::SYMLINK_NOFOLLOW)
+            rustix::fs::chownat(&file, c"", owner, None, AtFlags::EMPTY_PATH)
                 .map_err(|error| socket.failed("giving away", error))?;
         }
         let backlog = i32::try_from(group.backlog).unwrap_or(i32::MAX);
@@ -103,9 +105,28 @@ fn bind(listener: &OwnedFd, address: &SocketAddrUnix) -> Result<(), Errno> {
     bound
 }
 
+/// The file that was just bound. In a folder that others may write to, something else may be there by now.
+fn own_file(path: &Path) -> Result<(OwnedFd, (u64, u64)), Errno> {
+    let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let file = rustix::fs::open(path, flags, Mode::empty())?;
+    let status = rustix::fs::fstat(&file)?;
+    let is_own = FileType::from_raw_mode(status.st_mode) == FileType::Socket
+        && status.st_uid == rustix::process::geteuid().as_raw()
+        && status.st_nlink == 1;
+    if is_own { Ok((file, (status.st_dev, status.st_ino))) } else { Err(Errno::EXIST) }
+}
+
 fn is_socket(path: &Path) -> bool {
     let status = rustix::fs::lstat(path);
     status.is_ok_and(|status| FileType::from_raw_mode(status.st_mode) == FileType::Socket)
+}
+
+/// Whether somebody listens there: only a socket that refuses was left behind.
+fn is_alive(address: &SocketAddrUnix) -> bool {
+    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+    rustix::net::socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None)
+        .and_then(|socket| rustix::net::connect(&socket, address))
+        != Err(Errno::CONNREFUSED)
 }
 
 fn identity(path: &Path) -> Option<(u64, u64)> {
@@ -114,10 +135,44 @@ fn identity(path: &Path) -> Option<(u64, u64)> {
     is_socket.then_some((status.st_dev, status.st_ino))
 }
 
+fn in_use(path: &Path) -> String {
+    format!(
+        "its socket {} is in use by another server; WSGISocketPrefix chooses another place",
+        path.display()
+    )
+}
+
 fn too_long(path: &Path) -> String {
     format!(
         "the path of its socket, {}, has {} bytes, and a socket's may have 107: choose a shorter WSGISocketPrefix",
         path.display(),
         path.as_os_str().len()
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::os::unix::fs::symlink;
+    use std::os::unix::net::UnixListener;
+
+    use super::*;
+
+    #[test]
+    fn only_the_socket_itself_is_given_away() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = |name: &str| folder.path().join(name);
+        let _listener = UnixListener::bind(path("own")).unwrap();
+        let (_, found) = own_file(&path("own")).unwrap();
+        assert_eq!(Some(found), identity(&path("own")));
+        symlink(path("own"), path("link")).unwrap();
+        fs::write(path("file"), "").unwrap();
+        for other in ["link", "file"] {
+            assert_eq!(own_file(&path(other)).unwrap_err(), Errno::EXIST, "{other}");
+        }
+        // By its other name it may be anybody's.
+        fs::hard_link(path("own"), path("other name")).unwrap();
+        assert_eq!(own_file(&path("own")).unwrap_err(), Errno::EXIST);
+        assert_eq!(own_file(&path("absent")).unwrap_err(), Errno::NOENT);
+    }
 }

@@ -8,8 +8,11 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use oxwsgi_core::report::Lines;
 
-/// Read in one turn, in bytes; then others have theirs.
+/// Read in one turn, in bytes and about in lines; then others have theirs. A line is written by a call, however short it is.
 const TURN: usize = 64 * 1024;
+const LINES: usize = 500;
+/// Read at once, in bytes: as many lines more there may be.
+const PIECE: usize = 1024;
 /// Of a last line that explains an end, in bytes.
 const LAST_WORDS: usize = 300;
 
@@ -36,11 +39,12 @@ impl Stream {
 
     /// Gives the lines that have come to `emit`; whether more may come.
     pub fn read(&mut self, mut emit: impl FnMut(&[u8])) -> bool {
-        let mut buffer = [0; 16 * 1024];
-        let mut left = TURN;
-        while left > 0 {
+        let mut buffer = [0; PIECE];
+        let (mut left, mut lines) = (TURN, 0);
+        while left > 0 && lines < LINES {
             let last = &mut self.last;
             let mut take = |line: Vec<u8>| {
+                lines += 1;
                 emit(&line);
                 if !line.trim_ascii().is_empty() {
                     *last = line;
@@ -119,8 +123,25 @@ mod tests {
         for _ in 0..10 {
             assert!(stream.read(|_| count += 1));
         }
-        assert!(count <= 10 * TURN, "{count}");
+        assert!(count <= 10 * (LINES + PIECE), "{count}");
         drop(stream);
         noise.join().unwrap();
+    }
+
+    #[test]
+    fn many_short_lines_take_many_turns() {
+        let (mut stream, writer) = Stream::new(0).unwrap();
+        File::from(writer).write_all(&[b'\n'; 50_000]).unwrap();
+        let mut turns = Vec::new();
+        loop {
+            let mut count = 0;
+            let is_open = stream.read(|_| count += 1);
+            turns.push(count);
+            if !is_open {
+                break;
+            }
+        }
+        assert_eq!(turns.iter().sum::<usize>(), 50_000);
+        assert!(turns.iter().all(|count| *count <= LINES + PIECE), "{turns:?}");
     }
 }

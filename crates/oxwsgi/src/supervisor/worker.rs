@@ -41,6 +41,8 @@ pub struct Life {
     pub started: Instant,
     /// What it is doing.
     pub stage: Stage,
+    /// Since when it is ending.
+    pub ending: Option<Instant>,
     kill_at: Option<Instant>,
     killed: bool,
 }
@@ -61,7 +63,8 @@ pub enum Stage {
 impl Life {
     /// Of a process that was just started.
     pub fn begin(now: Instant) -> Self {
-        Self { started: now, stage: Stage::Starting, kill_at: Some(now + START_LIMIT), killed: false }
+        let kill_at = Some(now + START_LIMIT);
+        Self { started: now, stage: Stage::Starting, ending: None, kill_at, killed: false }
     }
 
     /// The process takes requests, or does whatever it is there for.
@@ -79,17 +82,14 @@ impl Life {
         match message {
             FromWorker::Ready | FromWorker::Log(..) => {}
             FromWorker::Ending(reason) => {
-                if !matches!(self.stage, Stage::Ending(_)) {
-                    self.stage = Stage::Ending(Some(*reason));
+                if self.begin_ending(Some(*reason), now) {
                     self.kill_at = window(*reason, limits)
                         .zip(limits.shutdown)
                         .map(|(window, shutdown)| now + window + shutdown + SLACK);
                 }
             }
             FromWorker::Stopping => {
-                if !matches!(self.stage, Stage::Ending(_)) {
-                    self.stage = Stage::Ending(None);
-                }
+                self.begin_ending(None, now);
                 let kill_at = limits.shutdown.map(|shutdown| now + shutdown + SLACK);
                 self.kill_at = [self.kill_at, kill_at].into_iter().flatten().min();
             }
@@ -97,11 +97,18 @@ impl Life {
     }
 
     /// It was told to end, and is killed at that time if it does not.
-    pub fn end_by(&mut self, kill_at: Instant) {
-        if !matches!(self.stage, Stage::Ending(_)) {
-            self.stage = Stage::Ending(None);
-        }
+    pub fn end_by(&mut self, kill_at: Instant, now: Instant) {
+        self.begin_ending(None, now);
         self.kill_at = Some(self.kill_at.map_or(kill_at, |before| before.min(kill_at)));
+    }
+
+    fn begin_ending(&mut self, reason: Option<Reason>, now: Instant) -> bool {
+        let is_news = !matches!(self.stage, Stage::Ending(_));
+        if is_news {
+            self.stage = Stage::Ending(reason);
+            self.ending = Some(now);
+        }
+        is_news
     }
 
     /// When something is to be done about it without its saying anything.
@@ -227,9 +234,9 @@ mod tests {
         life.ready(now);
         life.said(&FromWorker::Ending(Reason::GracefulSignal), &limits, now);
         life.said(&FromWorker::Stopping, &limits, now);
-        assert_eq!(life.due(), None);
-        life.end_by(now + SECOND);
-        life.end_by(now + 2 * SECOND);
+        assert_eq!((life.due(), life.ending), (None, Some(now)));
+        life.end_by(now + SECOND, now);
+        life.end_by(now + 2 * SECOND, now);
         assert_eq!(life.due(), Some(now + SECOND));
     }
 }

@@ -1,5 +1,6 @@
 //! How the supervisor ends, and everything with it.
 
+use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
 
 use crate::harness::{Site, eventually, is_alive, kill};
@@ -63,4 +64,25 @@ fn a_signal_ends_it_and_those_of_the_server_do_not() {
     assert!(supervised.child.try_wait().unwrap().is_none());
     rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
     assert_eq!(supervised.ended().code(), Some(0));
+}
+
+#[test]
+fn one_that_was_sent_a_signal_leaves_the_sockets_to_the_next() {
+    let site = Site::new();
+    let plan = site.plan(vec![site.group("g", "say(READY)\nwait()")]);
+    let mut first = site.supervise(&plan, &[]);
+    let known = first.group();
+    let (_, old) = known.await_living(1, &[])[0];
+    let pid = rustix::process::Pid::from_child(&first.child);
+    rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
+    assert_eq!(first.ended().code(), Some(0));
+    assert!(!is_alive(old));
+
+    let adopted = [known];
+    let mut second = site.supervise(&plan, &adopted);
+    assert!(second.started().is_ready);
+    UnixStream::connect(site.folder.join("g.sock")).expect("the server's processes find it by its path");
+    second.drain = None;
+    assert_eq!(second.ended().code(), Some(0));
+    assert!(!site.folder.join("g.sock").exists());
 }

@@ -117,11 +117,30 @@ fn where_others_serve_a_group_is_tried_again_and_again() {
     let supervised = site.supervise(&plan, &[]);
     let started = supervised.started();
     assert!(started.is_ready && started.groups.len() == 2, "{started:?}");
-    assert_eq!(started.failures.len(), 1, "{started:?}");
+    if started.failures.is_empty() {
+        // On a machine so slow that nobody waited for it.
+        site.await_line(&["WSGI1201", "'bad' cannot start", "exit code 5"]);
+    }
     site.await_line(&["WSGI1203", "'bad' cannot start", "exit code 5", "The next attempt is in 0.2 s."]);
     site.await_line(&["WSGI1203", "'bad' cannot start", "The next attempt is in 0.4 s."]);
     site.await_report("ready");
     assert!(begin.elapsed().as_millis() >= 700);
     site.await_line(&["[wsgi:notice]", "Daemon process group 'bad' works after 3 failed attempts."]);
     assert_eq!(site.count("attempts"), 4);
+}
+
+#[test]
+fn where_others_serve_nobody_waits_for_a_group_that_takes_long() {
+    let site = Site::new();
+    let slow = "while not (REPORTS / 'go').exists(): time.sleep(.01)\nsys.exit(6)";
+    let mut plan = site.plan(vec![site.group("slow", slow), site.group("good", "say(READY)\nwait()")]);
+    plan.strict = false;
+    let begin = Instant::now();
+    let supervised = site.supervise(&plan, &[]);
+    let started = supervised.started();
+    assert!(started.is_ready && started.groups.len() == 2 && started.failures.is_empty(), "{started:?}");
+    assert!(begin.elapsed().as_secs() < 10, "{:?}", begin.elapsed());
+    fs::write(site.folder.join("reports/go"), "").unwrap();
+    // Who would have been told does not listen any more.
+    site.await_line(&["[wsgi:error]", "WSGI1201: Daemon process group 'slow' cannot start", "exit code 6"]);
 }

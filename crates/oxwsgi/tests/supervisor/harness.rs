@@ -121,10 +121,10 @@ impl Site {
 
     /// Starts a supervisor, in place of the one whose `adopted` groups these are.
     pub fn supervise(&self, plan: &Plan, adopted: &[Known]) -> Supervised<'_> {
-        self.supervise_bytes(&encode(plan), adopted)
+        self.supervise_bytes(&encode(plan), &adopted.iter().map(Some).collect::<Vec<_>>())
     }
 
-    pub fn supervise_bytes(&self, plan: &[u8], adopted: &[Known]) -> Supervised<'_> {
+    pub fn supervise_bytes(&self, plan: &[u8], adopted: &[Option<&Known>]) -> Supervised<'_> {
         let file = tempfile::tempfile().unwrap();
         (&file).write_all(plan).unwrap();
         let (control, theirs) = packet::pair().unwrap();
@@ -137,12 +137,14 @@ impl Site {
             drain: drain.as_raw_fd(),
             adopted: adopted
                 .iter()
-                .map(|known| Some((known.listener.as_raw_fd(), known.descriptor.as_raw_fd())))
+                .map(|known| known.map(|known| (known.listener.as_raw_fd(), known.descriptor.as_raw_fd())))
                 .collect(),
         };
         let mut inherited =
             vec![file.as_fd(), theirs.as_fd(), lifeline.as_fd(), drain.as_fd(), self.log.as_fd()];
-        inherited.extend(adopted.iter().flat_map(|known| [known.listener.as_fd(), known.descriptor.as_fd()]));
+        inherited.extend(
+            adopted.iter().flatten().flat_map(|known| [known.listener.as_fd(), known.descriptor.as_fd()]),
+        );
         let mut command = Command::new(env!("CARGO_BIN_EXE_oxwsgi"));
         command.args(handover.arguments()).stdin(Stdio::null());
         command.env("SERVERS_SECRET", "1").env("APACHE_RUN_DIR", "1").env("LISTEN_FDS", "1");

@@ -35,6 +35,19 @@ fn a_process_that_dies_young_is_not_restarted_at_once() {
 }
 
 #[test]
+fn a_process_that_says_its_end_before_it_is_ready_has_failed_too() {
+    let site = Site::new();
+    let body = "if count('starts') < 4: say(ENDING); sys.exit()\nsay(READY)\nwait()";
+    let mut plan = site.plan(vec![site.group("g", body)]);
+    plan.strict = false;
+    let supervised = site.supervise(&plan, &[]);
+    supervised.started();
+    site.await_line(&["WSGI1203", "before it was ready: maximum_requests", "The next attempt is in 0.2 s."]);
+    site.await_line(&["WSGI1203", "The next attempt is in 0.4 s."]);
+    eventually(|| (site.count("starts") == 4).then_some(())).unwrap();
+}
+
+#[test]
 fn a_process_that_ends_is_replaced_before_it_has_ended() {
     let site = Site::new();
     let body = "say(READY)\nif count('starts') > 1: wait()\ntime.sleep(.1)\nsay(ENDING)\n\
@@ -60,6 +73,27 @@ fn a_process_that_does_not_end_is_ended() {
         "WSGI1205: Shutdown timeout expired; aborting daemon process 'g' (pid=",
     ]);
     site.await_line(&["has died; signal 9 (SIGKILL) from its supervisor, replacing it."]);
+}
+
+#[test]
+fn a_group_without_room_ends_the_process_that_has_been_ending_for_longest() {
+    let site = Site::new();
+    // Three slots are left to those that end, and the fifth process serves.
+    let body = "say(READY)\nif count('starts') > 4: wait()\n\
+                report(f'ending-{count(\"endings\")}', os.getpid())\nsay(ENDING)\nwait()";
+    let supervised = site.supervise(&site.plan(vec![site.group("g", body)]), &[]);
+    let known = supervised.group();
+    let pids: Vec<String> = (1..=4).map(|number| site.await_report(&format!("ending-{number}"))).collect();
+    let line = site.await_line(&["[wsgi:error]", "WSGI1213: Daemon process group 'g' has no room"]);
+    assert!(line.contains(&format!("4 take long to end (pid={})", pids.join(", "))), "{line}");
+    assert!(line.contains("request-timeout="), "{line}");
+    let first: u32 = pids[0].parse().unwrap();
+    known.await_living(4, &[first]);
+    eventually(|| (site.count("starts") == 5).then_some(())).unwrap();
+    assert!(!is_alive(first) && pids[1..].iter().all(|pid| is_alive(pid.parse().unwrap())));
+    site.await_line(&[&format!(
+        "(pid={first}) has died; signal 9 (SIGKILL) from its supervisor, replacing it."
+    )]);
 }
 
 #[test]

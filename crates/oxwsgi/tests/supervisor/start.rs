@@ -52,7 +52,7 @@ import fcntl, resource, stat
 status = dict(line.split(":\t", 1) for line in open("/proc/self/status") if ":\t" in line)
 report("facts", {
     "kinds": [stat.S_IFMT(os.fstat(fd).st_mode) == kind
-              for fd, kind in zip(descriptors, (stat.S_IFSOCK, stat.S_IFREG, stat.S_IFIFO), strict=True)],
+              for fd, kind in zip(descriptors, (stat.S_IFSOCK, stat.S_IFREG, stat.S_IFIFO, stat.S_IFIFO), strict=True)],
     "open": sorted(int(fd) for fd in os.listdir("/proc/self/fd")),
     "input": os.readlink("/proc/self/fd/0"),
     "sid": os.getsid(0) == os.getpid(),
@@ -88,7 +88,7 @@ wait()
     let facts = site.await_report("facts");
     let nice = rustix::process::getpriority_process(None).unwrap() + 3;
     let expected = format!(
-        r#"{{"kinds": [true, true, true], "open": [0, 1, 2, 3, 4, 5, 6, 7], "input": "/dev/null", "sid": true, "masks": [0], "ignored": true, "mask": 23, "nice": {nice}, "cpu": [60, 66], "data": {}, "space": {}, "cwd": "/usr", "arguments": ["/runtime.so", "wsgi:g"]}}"#,
+        r#"{{"kinds": [true, true, true, true], "open": [0, 1, 2, 3, 4, 5, 6, 7, 8], "input": "/dev/null", "sid": true, "masks": [0], "ignored": true, "mask": 23, "nice": {nice}, "cpu": [60, 66], "data": {}, "space": {}, "cwd": "/usr", "arguments": ["/runtime.so", "wsgi:g"]}}"#,
         1u64 << 30,
         1u64 << 34
     );
@@ -206,7 +206,7 @@ fn a_person_who_starts_it_is_told_who_does() {
 }
 
 #[test]
-fn a_stale_socket_is_replaced_and_another_file_is_not() {
+fn a_stale_socket_is_replaced_and_one_in_use_or_another_file_is_not() {
     let site = Site::new();
     let path = site.folder.join("g.sock");
     drop(std::os::unix::net::UnixListener::bind(&path).unwrap());
@@ -215,6 +215,15 @@ fn a_stale_socket_is_replaced_and_another_file_is_not() {
     supervised.group();
     UnixStream::connect(&path).unwrap();
     drop(supervised);
+    let other = std::os::unix::net::UnixListener::bind(&path).unwrap();
+    let supervised = site.supervise(&site.plan(vec![group.clone()]), &[]);
+    let started = supervised.started();
+    let (_, text) = &started.failures[0];
+    assert!(text.contains("is in use") && text.contains("WSGISocketPrefix"), "{text}");
+    drop(supervised);
+    UnixStream::connect(&path).expect("it is another server's");
+    drop(other);
+    std::fs::remove_file(&path).unwrap();
     std::fs::write(&path, "precious").unwrap();
     let supervised = site.supervise(&site.plan(vec![group]), &[]);
     let started = supervised.started();

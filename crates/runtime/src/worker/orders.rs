@@ -49,15 +49,15 @@ impl Orders {
         };
         let control = inherited(CONTROL).map_err(wrong)?;
         let mut buffer = vec![0; LONGEST];
-        let packet = packet::receive(&control, &mut buffer, 3, packet::Wait::Socket).map_err(wrong)?;
+        let packet = packet::receive(&control, &mut buffer, 4, packet::Wait::Socket).map_err(wrong)?;
         let message = if packet.truncated { None } else { decode(&buffer[..packet.length]) };
-        let descriptors = <[OwnedFd; 3]>::try_from(packet.descriptors);
-        let (Some(ToWorker::Start { group, server, slot, epoch, peers }), Ok([listener, board, life])) =
+        let descriptors = <[OwnedFd; 4]>::try_from(packet.descriptors);
+        let (Some(ToWorker::Start { group, server, slot, epoch, peers }), Ok([listener, board, life, drain])) =
             (message, descriptors)
         else {
             return Err(wrong(io::Error::other("the first message is not what it must be")));
         };
-        let board = Board::open(board.as_fd()).map_err(wrong)?;
+        let board = Board::open(board.as_fd()).map_err(wrong)?.draining_with(drain);
         if board.process(slot).is_none() {
             return Err(wrong(io::Error::other("the board has no such slot")));
         }

@@ -189,6 +189,18 @@ fn nothing_outlives_the_server_not_even_while_it_starts() {
 }
 
 #[test]
+fn an_orphan_ends_when_no_request_can_come() {
+    let stage = Stage::new(SLOW);
+    let mut worker = stage.ready();
+    let mut connection = worker.connect();
+    worker.cut_drain();
+    std::thread::sleep(Duration::from_millis(300));
+    assert_eq!(connection.get("/").text(), "done", "that it is to end is for its supervisor to say");
+    worker.cut_control();
+    assert_eq!(worker.wait().code(), Some(0));
+}
+
+#[test]
 fn an_orphan_serves_until_others_do() {
     let stage = Stage::new(SLOW);
     let mut worker = stage.ready();

@@ -41,6 +41,7 @@ pub struct Worker {
     pub socket: PathBuf,
     control: Option<OwnedFd>,
     lifeline: Option<io::PipeWriter>,
+    drain: Option<io::PipeWriter>,
     messages: Arc<Mutex<VecDeque<FromWorker>>>,
     pub log: Arc<Mutex<Vec<String>>>,
     script: PathBuf,
@@ -143,6 +144,7 @@ impl Stage {
         let (board, board_descriptor) = Board::create(1, self.group.threads).unwrap();
         let (control, theirs) = packet::pair().unwrap();
         let (lifeline_end, lifeline) = io::pipe().unwrap();
+        let (drain_end, drain) = io::pipe().unwrap();
         let mut command = self.command();
         let number = theirs.as_raw_fd();
         let give_control = move || {
@@ -173,13 +175,15 @@ impl Stage {
             // SAFETY: takes nothing and cannot fail.
             peers: vec![unsafe { libc::getuid() }],
         };
-        let descriptors = [listener.as_fd(), board_descriptor.as_fd(), lifeline_end.as_fd()];
+        let descriptors =
+            [listener.as_fd(), board_descriptor.as_fd(), lifeline_end.as_fd(), drain_end.as_fd()];
         packet::send(&control, &encode(&message), &descriptors, Wait::Socket).unwrap();
         Worker {
             child,
             board,
             socket,
             control: Some(control),
+            drain: Some(drain),
             lifeline: Some(lifeline),
             messages: Arc::default(),
             log: Arc::default(),
@@ -294,6 +298,11 @@ impl Worker {
     /// The server's parent process is gone.
     pub fn cut_lifeline(&mut self) {
         self.lifeline = None;
+    }
+
+    /// No process is left that could send a request.
+    pub fn cut_drain(&mut self) {
+        self.drain = None;
     }
 
     /// The supervisor is gone.

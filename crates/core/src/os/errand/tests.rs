@@ -29,6 +29,14 @@ fn output_errors_and_status_come_back() {
 }
 
 #[test]
+fn only_the_variables_that_are_given_are_there() {
+    assert!(std::env::var_os("CARGO_MANIFEST_DIR").is_some(), "this process has others");
+    let environment = Errand::new(vec![text("/usr/bin/env")], Vec::new());
+    assert_eq!(run(&environment).output, b"");
+    assert_eq!(run(&environment.environment(vec![text("A=1")])).output, b"A=1\n");
+}
+
+#[test]
 fn the_first_program_that_runs_is_run() {
     let errand = Errand::new(vec![text("/no/such"), text("/etc/passwd"), text("/bin/echo")], vec![text("x")]);
     let report = run(&errand);
@@ -44,6 +52,22 @@ fn a_program_that_hangs_is_ended_with_its_children() {
     let report = running.collect(Duration::from_millis(200)).unwrap();
     assert_eq!(report.end, End::Stopped);
     assert!(before.elapsed() < Duration::from_secs(50));
+}
+
+#[test]
+fn time_runs_from_the_start_and_an_answer_that_came_in_time_counts() {
+    let slow = shell("sleep 100").launch().unwrap();
+    let quick = shell("head -c 20000 /dev/zero").launch().unwrap();
+    let limit = Duration::from_secs(3);
+    assert_eq!(slow.collect(limit).unwrap().end, End::Stopped);
+    let before = Instant::now();
+    let report = quick.collect(limit).unwrap();
+    assert_eq!((report.output.len(), report.end), (20_000, End::Exited(0)));
+    assert!(before.elapsed() < limit);
+    let late = shell("sleep 100").launch().unwrap();
+    std::thread::sleep(Duration::from_millis(100));
+    assert_eq!(late.collect(Duration::from_millis(50)).unwrap().end, End::Stopped);
+    assert!(before.elapsed() < limit);
 }
 
 #[test]

@@ -17,7 +17,7 @@ use crate::supervisor::worker::Stage;
 const SERVICE_PACE: Duration = Duration::from_secs(1);
 /// Output of ended processes of one group that is still held open by what they have started.
 const MOST_STREAMS: usize = 64;
-/// Turns for the last messages of a process: more than its socket holds.
+/// Turns for the last messages of a process, more than its socket holds, and for its last lines.
 const LAST_TURNS: usize = 16;
 
 impl Crew {
@@ -46,8 +46,10 @@ impl Crew {
 
     fn ended(&mut self, id: u32, status: WaitStatus, now: Instant) {
         // What it said and wrote before is still to be read.
-        for part in [Part::Notes, Part::Output].into_iter().chain([Part::Control; LAST_TURNS]) {
-            self.hear(id, part, now);
+        self.hear(id, Part::Notes, now);
+        for _ in 0..LAST_TURNS {
+            self.hear(id, Part::Output, now);
+            self.hear(id, Part::Control, now);
         }
         let Some(mut worker) = self.workers.remove(&id) else { return };
         for descriptor in [worker.control.as_ref().map(AsFd::as_fd), worker.notes.as_ref().map(AsFd::as_fd)] {

@@ -11,6 +11,7 @@ use oxwsgi_core::report::Level;
 
 use super::Crew;
 use crate::supervisor::source::Part;
+use crate::supervisor::worker::{Life, Stage};
 
 /// Messages of one process in one turn; then others have theirs.
 const TURN: usize = 64;
@@ -64,7 +65,17 @@ impl Crew {
                 }
             }
             FromWorker::Ending(_) | FromWorker::Stopping => {
+                let Life { started, stage, .. } = worker.life;
                 worker.life.said(&message, &group.plan.limits, now);
+                // It was no use, however politely it says so.
+                if stage == Stage::Starting && !self.is_ending {
+                    let why = match message {
+                        FromWorker::Ending(reason) => reason.to_string(),
+                        _ => "it stops".to_owned(),
+                    };
+                    let cause = format!("its process ended before it was ready: {why}");
+                    self.failed(position, started, now, &cause);
+                }
                 self.fill(position, now);
             }
         }

@@ -1,12 +1,11 @@
-//! The variables that a worker starts with: what is the server's business, or the service manager's, is none of a site's.
+//! The variables that a program of a site's starts with: what is the server's business, or the service manager's, is none of
+//! its.
 
 #![forbid(unsafe_code)]
 
 use std::collections::BTreeMap;
 use std::ffi::{CString, OsString};
 use std::os::unix::ffi::OsStringExt;
-
-use oxwsgi_core::daemon::{Group, bootstrap};
 
 /// What an account other than the server's own may know of the server's environment.
 const ALLOWED: [&str; 6] = ["PATH", "LANG", "LC_*", "TZ", "TMPDIR", "PYTHON*"];
@@ -35,19 +34,16 @@ const WITHHELD: [&str; 19] = [
     "PYTHONHOME",
 ];
 
-/// The variables of a worker of `group`, of a server with the variables `server`, as `NAME=value`.
-pub fn of(group: &Group, server: impl IntoIterator<Item = (OsString, OsString)>) -> Vec<CString> {
-    let mut variables = BTreeMap::new();
-    for (name, value) in server {
-        let (name, value) = (name.into_vec(), value.into_vec());
-        if passes(&name, group.foreign) {
-            variables.insert(name, value);
-        }
-    }
-    for (name, value) in bootstrap::environment(group) {
-        variables.insert(name.as_bytes().to_vec(), value);
-    }
-    // None has a NUL: they come from an environment, or are values of directives.
+/// `NAME=value` of the variables `server` that a program may know, which a `foreign` account runs or the server's own; `more`
+/// are set besides. What has a NUL is left out.
+pub fn environment(
+    server: impl IntoIterator<Item = (OsString, OsString)>,
+    foreign: bool,
+    more: impl IntoIterator<Item = (&'static str, Vec<u8>)>,
+) -> Vec<CString> {
+    let server = server.into_iter().map(|(name, value)| (name.into_vec(), value.into_vec()));
+    let mut variables: BTreeMap<_, _> = server.filter(|(name, _)| passes(name, foreign)).collect();
+    variables.extend(more.into_iter().map(|(name, value)| (name.as_bytes().to_vec(), value)));
     variables
         .into_iter()
         .filter_map(|(name, value)| CString::new([name.as_slice(), b"=", value.as_slice()].concat()).ok())
@@ -70,6 +66,14 @@ fn matches(pattern: &str, name: &[u8]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_set_besides_comes_instead() {
+        let server = [("PATH", "/bin"), ("LANG", "C"), ("SECRET", "1")];
+        let server = server.map(|(name, value)| (name.into(), value.into()));
+        let found = environment(server, true, [("LANG", b"de_DE".to_vec()), ("HOME", b"a\0".to_vec())]);
+        assert_eq!(found, [c"LANG=de_DE".to_owned(), c"PATH=/bin".to_owned()]);
+    }
 
     #[test]
     fn a_foreign_account_learns_little_of_the_server() {
