@@ -295,7 +295,7 @@ class TestResponseSocketTimeout:
             assert len(connection.read_body(head).data) == 40_000_000
 
 
-@pytest.mark.differs("a server without a timeout waits for ever", run=False)
+@pytest.mark.differs("a server without a timeout waits for ever")
 def test_a_server_without_a_timeout(site):
     site = site("threads=1", "Timeout 0")
     assert site.get("/pid").status_code == 200
