@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import time
 from pathlib import Path
@@ -311,11 +310,11 @@ class TestGenerations:
         wait_until(lambda: not worker.is_alive, "the orphan to end")
 
     def test_children_of_a_generation_without_groups_have_no_part_in_the_lifeline(self, site):
-        """It tells the processes of earlier generations that httpd's parent lives, so only that may hold it."""
+        """It tells processes of earlier generations that httpd's parent lives, so only that may hold it."""
         site = site("threads=2")
         (old,) = supervisors(site.server)
         number = next(word for word in old.command if word.startswith("--lifeline=")).partition("=")[2]
-        lifeline = os.readlink(f"/proc/{old.pid}/fd/{number}")
+        lifeline = old.descriptors()[int(number)]
         with site.waiting("held") as held:
             worker = site.wait_for_entry("held")
             site.server.configure("")
