@@ -9,7 +9,7 @@ const LAYERS: [(&str, &str, &str); 8] = [
     (
         "crates/core/src",
         "crate::",
-        "borrowed report boundary os home request config exchange abi wire daemon worker",
+        "borrowed dialect report boundary os home request config exchange abi wire daemon worker",
     ),
     (
         "crates/client/src",
@@ -17,7 +17,7 @@ const LAYERS: [(&str, &str, &str); 8] = [
         "settings exchange ownership root socket buffers ending connection pool problem fields pieces spool body reply \
          patience relief attempt client tests",
     ),
-    ("crates/launch/src", "crate::", "error lifeline program generation tests"),
+    ("crates/launch/src", "crate::", "error lifeline replacing program generation tests"),
     ("crates/runtime/src", "crate::", "python wsgi worker entry"),
     (
         "crates/runtime/src/wsgi",
