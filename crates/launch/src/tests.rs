@@ -111,7 +111,7 @@ fn plan(strict: bool) -> Plan {
             timeout: Duration::from_secs(60),
             executable: std::path::Path::new("/python3"),
             runtime: std::path::Path::new("/runtime.so"),
-            environment: &[],
+            environment: Vec::new(),
         };
         draft.complete(&DaemonGroup::new(name.as_bytes(), Host::Main), &ProcessSettings::default())
     };

@@ -31,7 +31,7 @@ pub struct Draft<'a> {
     /// The runtime's file for it.
     pub runtime: &'a Path,
     /// Variables of its environment, which the server's configuration sets for all groups.
-    pub environment: &'a [(Box<[u8]>, Box<[u8]>)],
+    pub environment: Vec<(Vec<u8>, Vec<u8>)>,
 }
 
 impl Draft<'_> {
@@ -58,11 +58,7 @@ impl Draft<'_> {
             home: owned(&settings.home),
             lang: owned(&settings.lang),
             locale: owned(&settings.locale),
-            environment: self
-                .environment
-                .iter()
-                .map(|(name, value)| (name.to_vec(), value.to_vec()))
-                .collect(),
+            environment: self.environment,
             display_name: settings.display_name(),
             resources: settings.resources,
             limits: Limits { socket: settings.limits.socket.or(Some(self.timeout)), ..settings.limits },
@@ -179,7 +175,7 @@ mod tests {
             timeout: Duration::from_secs(60),
             executable: Path::new("/venv/bin/python3"),
             runtime: Path::new("/modules/oxwsgi_runtime.abi3.so"),
-            environment: &[(Box::from(&b"STAGE"[..]), Box::from(&b"test"[..]))],
+            environment: vec![(b"STAGE".to_vec(), b"test".to_vec())],
         };
         draft.complete(&parse(options), process)
     }
