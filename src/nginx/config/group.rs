@@ -1,5 +1,7 @@
 //! A group of daemon processes, defined by `wsgi_daemon_process` or implied by a `wsgi_pass` that names none.
 
+use std::time::Duration;
+
 use oxwsgi_core::config::{DaemonGroup, Host, ProcessSettings};
 
 /// The group of locations that name none. A `wsgi_daemon_process` of this name says how it is.
@@ -12,12 +14,15 @@ pub struct Group {
     pub settings: DaemonGroup,
     /// No directive defines it.
     pub is_implicit: bool,
+    /// `shutdown_timeout=` is among its options.
+    pub sets_shutdown_timeout: bool,
 }
 
 impl Group {
     /// The group of locations that name none, where no directive defines it.
     pub fn implicit() -> Self {
-        Self { settings: DaemonGroup::new(IMPLICIT.as_bytes(), Host::Main), is_implicit: true }
+        let settings = DaemonGroup::new(IMPLICIT.as_bytes(), Host::Main);
+        Self { settings, is_implicit: true, sets_shutdown_timeout: false }
     }
 
     /// Its name.
@@ -26,17 +31,19 @@ impl Group {
     }
 
     /// Takes from the settings of all processes what it does not say itself. nginx's own processes run no Python, so these
-    /// are for the groups.
-    pub fn inherit(&mut self, common: &ProcessSettings) {
+    /// are for the groups. The home is not among them: who looks for a Python says which directive named it.
+    pub(super) fn inherit(&mut self, common: &ProcessSettings, shutdown_timeout: Option<Duration>) {
         let own = &mut self.settings;
-        if own.python_home.is_none() {
-            own.python_home.clone_from(&common.python_home);
-        }
         if own.python_path.is_empty() {
             own.python_path = common.python_path.clone().unwrap_or_default();
         }
         if own.python_eggs.is_none() {
             own.python_eggs.clone_from(&common.python_eggs);
+        }
+        if let Some(timeout) = shutdown_timeout
+            && !self.sets_shutdown_timeout
+        {
+            own.limits.shutdown = (!timeout.is_zero()).then_some(timeout);
         }
     }
 }

@@ -6,11 +6,13 @@ mod application;
 mod group;
 mod location;
 mod main;
+mod named;
 mod upstream;
 mod value;
 
 pub use application::{Application, Param};
 pub use group::{Group, IMPLICIT};
-pub use location::{LocationConfig, Named, Pass, Settings};
-pub use main::{MainConfig, Variable};
+pub use location::{LocationConfig, Pass, Settings};
+pub use main::{Import, MainConfig, Variable};
+pub use named::Named;
 pub use value::{AlreadyLogged, Value};

@@ -3,6 +3,7 @@
 #![allow(unsafe_code, reason = "called by nginx, and gives it functions to call")]
 
 use crate::nginx::ffi;
+use crate::nginx::measures::Measures;
 use crate::nginx::pool::OutOfMemory;
 use crate::nginx::record::{Reading, Request};
 
@@ -23,4 +24,10 @@ pub fn server(reading: Reading<'_>) -> Result<*mut ffi::ngx_http_upstream_srv_co
     // SAFETY: plain numbers and pointers, of which zero is a value.
     let server: ffi::ngx_http_upstream_srv_conf_t = unsafe { std::mem::zeroed() };
     Ok(reading.pool().room(1)?[0].write(server))
+}
+
+/// What is known of the request so far; none before it is given to its group. Read by the variables, also when the request
+/// is logged.
+pub fn measures(_request: Request<'_>) -> Option<Measures> {
+    None
 }
