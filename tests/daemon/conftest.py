@@ -3,28 +3,38 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
 
 from harness import log_lines
-from harness.httpd import Httpd
+from harness.config import MAIN, Group, Mount, Part, Use, Variable
 from harness.processes import Process
+from harness.server import Server
 from harness.wait import wait_until
 
-SITE = """
-SetEnv FOLDER "${root}/shared"
-WSGIScriptAlias /app "${root}/site/app.wsgi" application-group=%{GLOBAL}
-WSGIProcessGroup g
-"""
+SITE = [
+    Variable("FOLDER", "${root}/shared"),
+    Mount("/app", "${root}/site/app.wsgi", application_group=MAIN),
+    Use("g"),
+]
 
 
 class Site:
     """A server whose /app is tests/apps/daemon/site.wsgi, run by the daemon group `g`."""
 
-    def __init__(self, server: Httpd) -> None:
-        self.server = server
+    def __init__(self, server: Server, options: str) -> None:
+        self.server, self.options = server, options
+
+    @staticmethod
+    def parts(options: str, others: Sequence[Part]) -> list[Part]:
+        """The configuration of a site whose group has these options, with other parts besides."""
+        return [Group("g", options), *SITE, *others]
+
+    def configure(self, others: Sequence[Part]) -> None:
+        """Write the configuration anew, with these parts besides."""
+        self.server.configure(self.parts(self.options, others))
 
     @property
     def shared(self) -> Path:
@@ -71,7 +81,7 @@ class Site:
         """Wait until it is logged that so many processes were told to end for that reason."""
         pattern = log_lines.shutdown(self.server.lane, reason)
         entry = self.server.error_log.wait_for(pattern, count=count)[0]
-        assert (entry.module, entry.level) == ("wsgi", "info")
+        assert (entry.module, entry.level) == (self.server.lane.log_module, "info")
 
     def wait_for_successor(self, pid: int, timeout: float = 15.0) -> int:
         """The process id of who serves in place of `pid`."""
@@ -94,18 +104,18 @@ def own_groups() -> bool:
 
 @pytest.fixture
 def site(start, servers) -> Callable[..., Site]:
-    """`site(options, lines)`: a site whose group has these options, in a server with these lines besides."""
+    """`site(options, parts)`: a site whose group has these options, in a server with these parts besides."""
 
-    def make(options: str = "", lines: str = "", **server_options) -> Site:
+    def make(options: str = "", parts: Sequence[Part] = (), **server_options) -> Site:
         files = {"site/app.wsgi": (servers.folder / "apps" / "daemon" / "site.wsgi").read_text()}
         files |= server_options.pop("files", {})
         folders = server_options.pop("folders", ())
         server = start(
-            f"WSGIDaemonProcess g {options}\n{SITE}{lines}",
+            Site.parts(options, parts),
             files=files,
             folders=("shared", *folders),
             **server_options,
         )
-        return Site(server)
+        return Site(server, options)
 
     return make
