@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
 
 from harness import lane as lanes
-from harness.config import Config
+from harness.config import Config, Part
 from harness.contract import contract_config
 from harness.httpd import Mpm
 from harness.lane import Lane, MissingComponentError
 from harness.places import REPOSITORY
 from harness.server import Server
 from harness.servers import Servers
+from harness.site import Site
 
 MPMS = ("event", "worker", "prefork")
 # Folders whose tests are about one server.
@@ -242,6 +243,25 @@ def new_server(servers: Servers, lane: Lane, mpm: Mpm, own_groups: bool) -> Star
     return lambda config, **options: servers.new(
         lane, config, **{"mpm": mpm, "own_groups": own_groups, **options}
     )
+
+
+@pytest.fixture
+def site(start, servers) -> Callable[..., Site]:
+    """`site(options, parts)`: a site whose group has these options, in a server with these parts besides."""
+
+    def make(options: str = "", parts: Sequence[Part] = (), **server_options) -> Site:
+        files = {"site/app.wsgi": (servers.folder / "apps" / "daemon" / "site.wsgi").read_text()}
+        files |= server_options.pop("files", {})
+        folders = server_options.pop("folders", ())
+        server = start(
+            Site.parts(options, parts),
+            files=files,
+            folders=("shared", *folders),
+            **server_options,
+        )
+        return Site(server, options)
+
+    return make
 
 
 def _starter(servers: Servers, lane: Lane, **defaults) -> Iterator[StartServer]:

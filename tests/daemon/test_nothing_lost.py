@@ -138,6 +138,7 @@ def test_a_process_that_is_killed_before_it_begins(site):
     site.server.settle()
     deaf, working = processes
     deaf.signal(signal.SIGSTOP)
+    wait_until(lambda: deaf.is_stopped, "the process to be deaf")
     connections = [site.server.raw() for _ in range(4)]
     for number, connection in enumerate(connections):
         connection.request(f"GET /app/count?id=r{number}", "Connection: close")

@@ -127,7 +127,7 @@ class ErrorLog:
 
 
 def _grouped(entries: Iterable[Entry]) -> list[Entry]:
-    """Fold the lines of a traceback, with its chain, into one entry, and those of a thread's stack."""
+    """Fold the lines of a traceback with the chain it belongs to, and of a thread's stack, into one entry."""
     grouped: list[Entry] = []
     stacks: dict[str, Entry] = {}
     unfinished: dict[str, Entry] = {}

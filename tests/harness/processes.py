@@ -35,6 +35,12 @@ class Process:
         return fields is not None and int(fields[19]) == self.started and fields[0] not in _ENDED
 
     @property
+    def is_stopped(self) -> bool:
+        """Whether each of its threads has come to the stop that SIGSTOP asks for."""
+        threads = (_PROC / str(self.pid) / "task").glob("*/stat")
+        return all(stat.read_text().rpartition(") ")[2].startswith("T") for stat in threads)
+
+    @property
     def parent(self) -> int:
         return int(self._stat()[1])
 
