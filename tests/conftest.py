@@ -52,7 +52,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--nginx-module",
         type=Path,
         default=REPOSITORY / "target" / "nginx" / "release" / "libmod_oxwsgi.so",
-        help="the built module for nginx, with liboxwsgi_runtime.so and oxwsgi beside it",
+        help="the built module for nginx",
     )
 
 

@@ -57,11 +57,15 @@ class MissingComponentError(Exception):
 
 @dataclass(frozen=True)
 class Lane:
-    """`module` is the built artefact as the command line named it; None for a reference module."""
+    """`module` is the built artefact as the command line named it; None for a reference module.
+
+    `companions` is the folder of what is the same for every server: the runtime and the command.
+    """
 
     name: str
     python: Python
     module: Path | None
+    companions: Path | None = None
 
     @property
     def gateway(self) -> str:
@@ -119,9 +123,9 @@ class Lane:
         """Raise MissingComponentError when a needed file is absent."""
         if self.gateway == REFERENCE and not _DEBIAN_MOD_WSGI.exists():
             raise MissingComponentError(f"{_DEBIAN_MOD_WSGI} is missing: install libapache2-mod-wsgi-py3")
-        if self.module:
-            companions = _COMPANIONS if self.is_daemon else _COMPANIONS[:1]
-            for path in (self.module, *(self.module.parent / name for name in companions)):
+        if self.module and self.companions:
+            needed = _COMPANIONS if self.is_daemon else _COMPANIONS[:1]
+            for path in (self.module, *(self.companions / name for name in needed)):
                 if not path.exists():
                     raise MissingComponentError(f"{path} is missing: {_HOW_TO_BUILD[self.gateway]}")
 
@@ -168,27 +172,28 @@ class Lane:
     def _copied_module(self, session: Path) -> Path:
         """The module, copied with its companions to where the server's user can read them."""
         assert self.module is not None
+        assert self.companions is not None
         folder = session / f"artefacts-{self.gateway}"
         if not folder.exists():
             folder.mkdir()
-            for name in (self.module.name, *_COMPANIONS):
-                source = self.module.parent / name
+            for source in (self.module, *(self.companions / name for name in _COMPANIONS)):
                 if source.exists():
-                    shutil.copy2(source, folder / name)
-                    (folder / name).chmod(0o755)
+                    shutil.copy2(source, folder / source.name)
+                    (folder / source.name).chmod(0o755)
         return folder / self.module.name
 
 
 def choose(names: Iterable[str], homes: list[str], modules: Mapping[str, Path]) -> list[Lane]:
     """The lanes the command line asks for; MissingComponentError when one cannot run.
 
-    `modules` are our artefacts, by gateway.
+    `modules` are our artefacts, by gateway; beside that for Apache lie the runtime and the command.
     """
     lanes: list[Lane] = []
     for name in names:
         gateway, mode = _LANES[name]
         if gateway in _OURS:
-            lanes += [Lane(name, python, modules[gateway]) for python in _pythons(homes, mode)]
+            companions = modules[APACHE].parent
+            lanes += [Lane(name, python, modules[gateway], companions) for python in _pythons(homes, mode)]
         else:
             lanes.append(Lane(name, _named(pythons.DEBIAN, mode), None))
     for lane in lanes:

@@ -119,6 +119,16 @@ http {{
     def _foreground(self, *arguments: str) -> list[str]:
         return self.command(*arguments)
 
+    def configtest(self) -> subprocess.CompletedProcess[str]:
+        """What it finds is said; nothing of it is in the log of a server that runs."""
+        return subprocess.run(
+            [*self.command("-t"), "-e", "/dev/null"],
+            env=self._env,
+            capture_output=True,
+            text=True,
+            timeout=60,
+        )
+
     # Life
 
     def graceful(self) -> None:

@@ -1,4 +1,4 @@
-"""Servers for what only nginx has: their configurations are in its words and say themselves what runs where."""
+"""Servers for what only nginx has: their configurations, in its words, say themselves what runs where."""
 
 from __future__ import annotations
 

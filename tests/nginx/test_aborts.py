@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
 from harness.wait import wait_until
@@ -73,23 +75,23 @@ def test_the_thread_is_free_again(server):
     assert server.get("/app/text?size=3").text == "abc"
 
 
-def test_one_that_waits_in_the_queue(server, report):
+def test_one_that_waits_in_the_queue(server):
     """Is not run for nobody."""
-    with server.raw() as one, server.raw() as other:
+    calls = int(server.get("/app/calls").text)
+    with server.raw() as one, server.raw() as other, server.raw() as waiting:
         for connection in (one, other):
-            connection.request("GET /app/stepwise", "Connection: close")
-            connection.read_head()
-        with server.raw() as waiting:
-            waiting.request("GET /app/calls?who=waits")
-            wait_until(lambda: server.busy() >= 4, "the request to wait")
-            waiting.abort()
-        # The two threads go on once somebody else lets them: their own group has no third.
-        for connection in (one, other):
-            connection.abort()
+            connection.request("GET /app/sleep?seconds=1", "Connection: close")
+        wait_until(lambda: server.busy() >= 3, "both threads to be taken")
+        time.sleep(0.2)
+        waiting.request("GET /app/calls?who=waits")
+        wait_until(lambda: server.busy() >= 4, "the request to wait")
+        waiting.abort()
+        assert [connection.response()[1].data for connection in (one, other)] == [b"slept"] * 2
     server.settle()
-    assert server.get("/app/text?size=3").text == "abc"
+    assert int(server.get("/app/calls").text) == calls + 1
 
 
+@pytest.mark.allows(r"WSGI\d{4}", "OSError")
 @pytest.mark.parametrize("buffering", ["on", "off"])
 def test_many_that_leave_at_every_moment(start, buffering):
     server = start(
@@ -113,8 +115,3 @@ def test_many_that_leave_at_every_moment(start, buffering):
     server.settle()
     assert server.get("/text?size=3").text == "abc"
     assert [worker.pid for worker in server.workers()] == workers
-
-
-test_many_that_leave_at_every_moment = pytest.mark.allows(r"WSGI\d{4}", "OSError")(
-    test_many_that_leave_at_every_moment
-)

@@ -19,10 +19,12 @@ class TestErrorPage:
             error_page 500 @fallback;
             location /app {{ {PAGES} wsgi_intercept_errors on; }}
             location /plain {{ {PAGES} }}
-            location /moved {{ {PAGES} wsgi_script_name /moved; wsgi_intercept_errors on; error_page 302 /words.html; }}
             location /static {{ root ${{docroot}}; error_page 404 = /app/text?size=5; }}
             location @fallback {{ {PAGES} wsgi_script_name /app; }}
-            location /gone {{ return 410; error_page 410 /app/headers?status=410+Gone&body=by+the+application; }}
+            location /gone {{
+                return 410;
+                error_page 410 /app/headers?status=410+Gone&body=by+the+application;
+            }}
             """,
             files={"htdocs/words.html": "nginx's own words"},
         )

@@ -1,4 +1,4 @@
-"""Request bodies: read by nginx before the application is called, or while it runs (`wsgi_request_buffering off`)."""
+"""Request bodies: read before the application is called, or, with request buffering off, meanwhile."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ def test_an_application_is_called_when_the_body_is_there(server):
             connection.read_head()
         connection.socket.settimeout(15)
         connection.send(b"def")
-        head, body = connection.response()
+        _head, body = connection.response()
         assert body.data == b"begun6"
 
 
