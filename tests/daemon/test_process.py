@@ -82,8 +82,8 @@ class TestUser:
 
     def test_the_servers_user_may_come_later(self, site):
         account = server_account()
-        user = Lines(f"User {account}\nGroup {account}")
-        facts = site(parts=[user], names_user=False, main=f"user {account};").facts()
+        user = Lines(f"User {account}\nGroup {account}", nginx_main=f"user {account} {account};")
+        facts = site(parts=[user], names_user=False).facts()
         assert (facts["user"], facts["group"]) == (account, account)
 
     def test_it_cannot_become_root_again(self, site):

@@ -16,10 +16,11 @@ MAIN = "%{GLOBAL}"
 
 
 class NginxLines(NamedTuple):
-    """nginx's lines by where they stand: in `http` itself, or in the `server` block of the test."""
+    """nginx's lines by where they stand: in the `server` block of the test, in `http` itself, or above it."""
 
-    http: str = ""
     server: str = ""
+    http: str = ""
+    main: str = ""
 
 
 class Part(Protocol):
@@ -128,17 +129,18 @@ class Variable:
 
 @dataclass(frozen=True)
 class Lines:
-    """What each server says in words of its own: nginx's stand in the test's `server` block or in `http`."""
+    """What each server says in words of its own; nginx's stand in the `server` block, or where they say."""
 
     apache: str = ""
     nginx: str = ""
     nginx_http: str = ""
+    nginx_main: str = ""
 
     def for_apache(self) -> str:
         return self.apache
 
     def for_nginx(self) -> NginxLines:
-        return NginxLines(self.nginx_http, self.nginx)
+        return NginxLines(self.nginx, self.nginx_http, self.nginx_main)
 
 
 def as_apache(config: Config) -> str:
@@ -151,10 +153,7 @@ def as_nginx(config: Config) -> NginxLines:
     if isinstance(config, str):
         return NginxLines(server=config)
     rendered = [part.for_nginx() for part in config]
-    return NginxLines(
-        http="\n".join(lines.http for lines in rendered if lines.http),
-        server="\n".join(lines.server for lines in rendered if lines.server),
-    )
+    return NginxLines(*("\n".join(filter(None, column)) for column in zip(*rendered, strict=True)))
 
 
 def _word(text: str) -> str:

@@ -80,6 +80,7 @@ daemon off;
 worker_processes {self._workers};
 pid {self.root}/run/nginx.pid;
 error_log {self.root}/logs/error.log info;
+{lines.main}
 {self._main}
 events {{
     worker_connections 512;
