@@ -120,9 +120,7 @@ class TestConfigurationTest:
             (
                 [Lines(nginx="location / { wsgi_pass ${apps}/environ.wsgi; }")],
                 {"python_home": "/etc/passwd"},
-                [
-                    '"default", of "wsgi_pass" without a group: wsgi_python_home /etc/passwd: this is not a folder'
-                ],
+                ['"default", of "wsgi_pass" without a group: wsgi_python_home /etc/passwd: this is not'],
             ),
             (
                 [Group("a", "python-home=/no/a"), Group("b", "python-home=/no/b")],
@@ -345,7 +343,7 @@ class TestReplacement:
 
     @pytest.mark.provokes("WSGI1202")
     def test_a_killed_keeper(self, running):
-        """Nobody replaces it before the next reload; its supervisor does its work, and ends when it should."""
+        """Nobody replaces it before the next reload. Its supervisor goes on, and ends when it should."""
         server, keeper, supervisor, processes = running
         keeper.signal(signal.SIGKILL)
         wait_until(lambda: not keeper.is_alive, "the keeper to end")
