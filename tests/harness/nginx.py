@@ -163,7 +163,7 @@ http {{
         return sorted(found.values(), key=lambda process: (process.pid != parent, process.pid))
 
     def _has_started(self, process: Process) -> bool:
-        """Whether it is a keeper of this server, or a supervisor that has lost its own: they write to its log."""
+        """Whether it is a keeper of this server, or a supervisor without one: they write to its log."""
         if not (process.is_keeper or process.is_supervisor):
             return False
         try:
