@@ -56,7 +56,7 @@ pub fn adopt(py: Attached<'_>, settings: Settings) -> Result<(), String> {
 pub fn import(import: &Import<'_>) -> bool {
     let Some(process) = PROCESS.get() else { return false };
     let imported = process
-        .enter(&import.application_group, |py, host| host.scripts().import(py, host.place(), &import.script));
+        .enter(&import.application_group, |py, host| host.scripts().import(py, host.place(), import));
     imported.unwrap_or_else(|error| {
         process.settings.log(Level::Error, &error.to_string());
         false

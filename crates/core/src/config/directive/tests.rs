@@ -301,9 +301,8 @@ const SETTERS: &[(&str, Holds)] = &[
         set.process.imports
             == [ImportScript {
                 script: b"/x.py"[..].into(),
-                process_group: [].into(),
-                application_group: [].into(),
                 needs_python: true,
+                ..ImportScript::default()
             }]
     }),
     ("WSGIImportScript /x.py process-group=%{GLOBAL} application-group=%{SERVER}", |set| {
