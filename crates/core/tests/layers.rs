@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// A folder, the path under which its modules are imported, and the modules from the most basic up.
-const LAYERS: [(&str, &str, &str); 8] = [
+const LAYERS: [(&str, &str, &str); 9] = [
     (
         "crates/core/src",
         "crate::",
@@ -32,12 +32,17 @@ const LAYERS: [(&str, &str, &str); 8] = [
         "orders surroundings service control guardian poller queue connections tally transmission exchange workplace \
          attendant pool prober signals monitor",
     ),
-    ("src", "crate::", "daemon embed apache"),
+    ("src", "crate::", "daemon embed apache nginx"),
     (
         "src/apache",
         "crate::apache::",
         "ffi pool record kept hosts log error_log file_bucket brigade phase software expression directives account translate \
          request exchange proxied discovery lifecycle daemons handler",
+    ),
+    (
+        "src/nginx",
+        "crate::nginx::",
+        "ffi text log pool record config groups request upstream directives variables module",
     ),
 ];
 

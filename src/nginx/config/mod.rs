@@ -1,0 +1,16 @@
+//! What is configured: the blocks that nginx makes, fills by directives, and merges from `http { }` to the innermost location.
+//!
+//! Changed only while a configuration is read; requests and daemon groups read it, and it lives as long as its cycle.
+
+mod application;
+mod group;
+mod location;
+mod main;
+mod upstream;
+mod value;
+
+pub use application::{Application, Param};
+pub use group::{Group, IMPLICIT};
+pub use location::{LocationConfig, Named, Pass, Settings};
+pub use main::{MainConfig, Variable};
+pub use value::{AlreadyLogged, Value};

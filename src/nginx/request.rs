@@ -1,0 +1,1 @@
+//! From nginx's request to the view that crosses to Python.
