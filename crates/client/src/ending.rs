@@ -10,6 +10,9 @@ use oxwsgi_core::wire::Hello;
 /// How long to wait for the supervisor to learn of an end and to write it down.
 pub const PATIENCE: Duration = Duration::from_millis(200);
 
+/// Between two looks.
+pub const LOOK: Duration = Duration::from_millis(2);
+
 /// How it went. Displayed as the first half of a sentence.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ending {
@@ -39,7 +42,7 @@ impl Ending {
             if !found.may_change(board) || start.elapsed() >= PATIENCE {
                 return found;
             }
-            std::thread::sleep(Duration::from_millis(2));
+            std::thread::sleep(LOOK);
         }
     }
 
