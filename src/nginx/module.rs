@@ -79,22 +79,10 @@ unsafe extern "C" fn postconfiguration(reading: *mut ffi::ngx_conf_t) -> ffi::ng
         let main = unsafe { &mut *reading.own_main().cast::<MainConfig>() };
         let MainConfig { groups, process, .. } = main;
         groups.iter_mut().for_each(|group| group.inherit(process));
-        ffi::NGX_OK
-    };
-    catch!(ffi::NGX_ERROR, body())
-}
-
-/// A configuration was read and its files are open. In the master, before it becomes a daemon, and at a reload; also by
-/// `nginx -t`.
-pub unsafe extern "C" fn init_module(cycle: *mut ffi::ngx_cycle_t) -> ffi::ngx_int_t {
-    // SAFETY: nginx passes the new cycle, on its only thread.
-    let cycle = unsafe { Cycle::from_raw(cycle) };
-    let body = || {
-        let Some(settings) = MainConfig::of_cycle(cycle) else { return ffi::NGX_OK };
-        match groups::start(cycle, settings) {
+        match groups::announce(reading, main) {
             Ok(()) => ffi::NGX_OK,
             Err(text) => {
-                cycle.log().write(Level::Emergency, text);
+                reading.log().write(Level::Emergency, text);
                 ffi::NGX_ERROR
             }
         }
@@ -106,26 +94,7 @@ pub unsafe extern "C" fn init_module(cycle: *mut ffi::ngx_cycle_t) -> ffi::ngx_i
 pub unsafe extern "C" fn init_process(cycle: *mut ffi::ngx_cycle_t) -> ffi::ngx_int_t {
     // SAFETY: nginx passes the cycle in force, on the process's only thread.
     let cycle = unsafe { Cycle::from_raw(cycle) };
-    let body = || {
-        if let Some(settings) = MainConfig::of_cycle(cycle) {
-            groups::enter_process(cycle, settings);
-        }
-    };
-    catch!((), body());
+    catch!((), groups::enter_process(cycle));
     // An error would have nginx give the worker up for good.
     ffi::NGX_OK
-}
-
-/// A process of nginx that has begun with [`init_process`] ends.
-pub unsafe extern "C" fn exit_process(cycle: *mut ffi::ngx_cycle_t) {
-    // SAFETY: nginx passes the cycle in force, on the process's only thread.
-    let cycle = unsafe { Cycle::from_raw(cycle) };
-    catch!((), groups::exit_process(cycle));
-}
-
-/// The master ends, or the one process of `master_process off`.
-pub unsafe extern "C" fn exit_master(cycle: *mut ffi::ngx_cycle_t) {
-    // SAFETY: nginx passes the cycle in force, on its only thread.
-    let cycle = unsafe { Cycle::from_raw(cycle) };
-    catch!((), groups::exit_master(cycle));
 }

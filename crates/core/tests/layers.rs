@@ -9,7 +9,7 @@ const LAYERS: [(&str, &str, &str); 9] = [
     (
         "crates/core/src",
         "crate::",
-        "borrowed report boundary os home request config exchange abi wire daemon worker",
+        "borrowed dialect report boundary os home request config exchange abi wire daemon worker",
     ),
     (
         "crates/client/src",
@@ -17,7 +17,7 @@ const LAYERS: [(&str, &str, &str); 9] = [
         "settings exchange ownership root connecting received socket buffers ending connection waiting pool problem fields \
          pieces spool body reply patience relief retries attempt client tests",
     ),
-    ("crates/launch/src", "crate::", "error lifeline program generation tests"),
+    ("crates/launch/src", "crate::", "error lifeline replacing program generation tests"),
     ("crates/runtime/src", "crate::", "python wsgi worker entry"),
     (
         "crates/runtime/src/wsgi",

@@ -13,9 +13,10 @@ const ALLOWED: [&str; 6] = ["PATH", "LANG", "LC_*", "TZ", "TMPDIR", "PYTHON*"];
 
 /// What belongs to the server or to its service manager (`systemd.exec(5)`, `sd_notify(3)`, `sd_listen_fds(3)`), or says where a
 /// Python is that is not the group's.
-const WITHHELD: [&str; 19] = [
+const WITHHELD: [&str; 20] = [
     "APACHE_*",
     "HTTPD*",
+    "NGINX*",
     "NOTIFY_SOCKET",
     "LISTEN_*",
     "WATCHDOG_*",
@@ -44,9 +45,9 @@ pub fn of(group: &Group, server: impl IntoIterator<Item = (OsString, OsString)>)
             variables.insert(name, value);
         }
     }
-    for (name, value) in bootstrap::environment(group) {
-        variables.insert(name.as_bytes().to_vec(), value);
-    }
+    let own = bootstrap::environment(group);
+    variables.extend(own.into_iter().map(|(name, value)| (name.as_bytes().to_vec(), value)));
+    variables.extend(group.environment.iter().cloned());
     // None has a NUL: they come from an environment, or are values of directives.
     variables
         .into_iter()
@@ -86,7 +87,9 @@ mod tests {
         for name in ["SECRET", "HOME", "PATH", "DATABASE_URL"] {
             assert!(passes(name.as_bytes(), false), "{name}");
         }
-        for name in ["APACHE_RUN_DIR", "LISTEN_FDS", "INVOCATION_ID", "PYTHONHOME", "CREDENTIALS_DIRECTORY"] {
+        for name in
+            ["APACHE_RUN_DIR", "NGINX", "LISTEN_FDS", "INVOCATION_ID", "PYTHONHOME", "CREDENTIALS_DIRECTORY"]
+        {
             assert!(!passes(name.as_bytes(), false), "{name}");
         }
     }

@@ -72,6 +72,7 @@ impl Stage {
             home: None,
             lang: None,
             locale: None,
+            environment: Vec::new(),
             display_name: None,
             resources: Resources::default(),
             limits: Limits {

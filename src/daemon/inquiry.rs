@@ -1,30 +1,35 @@
 //! All questions to homes of one reading of the configuration: each home is asked once for each account that will run it,
-//! many at the same time, and at a start only in the first pass.
+//! many at the same time.
 
 use std::collections::HashMap;
-use std::ffi::{CStr, CString, OsStr};
+use std::ffi::{CString, OsStr, OsString};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 
-use oxwsgi_core::config::{DaemonGroup, ProcessSettings};
-use oxwsgi_core::daemon::{decode, encode};
+use oxwsgi_core::config::DaemonGroup;
+use oxwsgi_core::daemon::{self, decode, encode};
+use oxwsgi_core::dialect::Dialect;
 use oxwsgi_core::home::{Python, Question, Runner, RuntimeFiles};
-
-use crate::apache::account;
-use crate::apache::discovery::Found;
-use crate::apache::kept::Kept;
-use crate::apache::phase::Phase;
-use crate::apache::record::Server;
-
-/// Under this name the first pass leaves its answers.
-const KEPT: &CStr = c"oxwsgi-pythons";
+use oxwsgi_core::os::Account;
 
 /// A Python takes a processor for some 10 ms and waits for its disk: a few at a time are done soonest.
 const AT_ONCE: usize = 8;
 
+/// The Python that was asked for and the runtime that fits it.
+#[derive(Clone, Debug)]
+pub struct Found {
+    /// The Python.
+    pub python: Python,
+    /// The runtime's file.
+    pub runtime: PathBuf,
+}
+
 /// The Python and its runtime, or what is wrong.
 pub type Answer = Result<Found, String>;
+
+/// Who runs a home: the account, what the configuration calls it, and what it sees as the root of the file system.
+pub type RunBy = (Account, String, Option<CString>);
 
 /// A question's place among the others.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,59 +37,52 @@ pub struct Place(u64);
 
 /// Questions to ask.
 #[derive(Debug)]
-pub struct Inquiry<'a> {
-    settings: &'a ProcessSettings,
+pub struct Inquiry {
+    dialect: Dialect,
     runtimes: RuntimeFiles,
     questions: Vec<(u64, Question)>,
 }
 
 /// What came of them.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Answers(HashMap<u64, Answer>);
 
-impl<'a> Inquiry<'a> {
+impl Inquiry {
     /// No questions yet. `module` is the folder of this module.
-    pub fn new(settings: &'a ProcessSettings, module: &Path) -> Self {
-        Self { settings, runtimes: RuntimeFiles::beside(module), questions: Vec::new() }
+    pub fn new(dialect: Dialect, module: &Path) -> Self {
+        Self { dialect, runtimes: RuntimeFiles::beside(module), questions: Vec::new() }
     }
 
-    /// Asks for the Python of httpd's own processes.
-    pub fn for_server(&mut self) -> Place {
-        let home = self.settings.python_home.as_deref();
-        let runs = account::of_server();
-        let key = key(&(Runner::Server, home, runs.as_ref().map(|(account, _, root)| (account, root))));
-        self.add(key, Runner::Server, home, runs)
+    /// Asks for the Python of the server's own processes.
+    pub fn for_server(&mut self, home: Option<&[u8]>, run_by: Option<RunBy>) -> Place {
+        self.add(Runner::Server, home, run_by)
     }
 
-    /// Asks for the Python of a daemon group.
-    ///
-    /// # Errors
-    /// Nobody may run it.
-    pub fn for_group(&mut self, group: &DaemonGroup) -> Result<Place, String> {
-        let own = group.python_home.as_deref();
+    /// Asks for the Python of a daemon group, which `account` runs; without a home of its own it has the `common` one.
+    pub fn for_group(
+        &mut self,
+        group: &DaemonGroup,
+        common: Option<&[u8]>,
+        account: Option<&daemon::Account>,
+    ) -> Place {
+        // One that is the common one is best known by that name.
+        let own = group.python_home.as_deref().filter(|own| Some(*own) != common);
         let runner = if own.is_some() { Runner::GroupWithHome } else { Runner::Group };
-        let home = own.or(self.settings.python_home.as_deref());
         let root = group.chroot.as_deref();
-        let runs = account::of_group(group)?.map(|account| {
+        let run_by = account.map(|account| {
             let root = root.and_then(|root| CString::new(root).ok());
             (account.identity(), account.title(), root)
         });
-        let key = key(&(runner, home, runs.as_ref().map(|(account, _, root)| (account, root))));
-        Ok(self.add(key, runner, home, runs))
+        self.add(runner, own.or(common), run_by)
     }
 
-    fn add(
-        &mut self,
-        key: u64,
-        runner: Runner,
-        home: Option<&[u8]>,
-        runs: Option<(oxwsgi_core::os::Account, String, Option<CString>)>,
-    ) -> Place {
+    fn add(&mut self, runner: Runner, home: Option<&[u8]>, run_by: Option<RunBy>) -> Place {
+        let key = key(&(runner, home, run_by.as_ref().map(|(account, _, root)| (account, root))));
         if !self.questions.iter().any(|(known, _)| *known == key) {
             let path = std::env::var_os("PATH").unwrap_or_default();
             let home = home.map(|home| Path::new(OsStr::from_bytes(home)));
-            let question = Question::new(runner, home, &path, self.runtimes.clone());
-            let question = match runs {
+            let question = Question::new(runner, home, &path, self.runtimes.clone()).dialect(self.dialect);
+            let question = match run_by {
                 Some((account, user, root)) => question.account(account, user, root),
                 None => question,
             };
@@ -93,12 +91,9 @@ impl<'a> Inquiry<'a> {
         Place(key)
     }
 
-    /// Waits for the answers.
-    pub fn ask(self, main: Server<'_>, phase: Phase) -> Answers {
-        let kept = Kept::new(main, KEPT);
-        let mut answers = Answers::read(kept.get().filter(|_| phase == Phase::Start));
-        kept.clear();
-        // A configuration that reads differently the second time has questions of its own.
+    /// Waits for the answers to what is not among the `known` ones.
+    pub fn ask(self, known: Answers) -> Answers {
+        let mut answers = known;
         let unknown: Vec<_> = self.questions.iter().filter(|(key, _)| !answers.0.contains_key(key)).collect();
         for some in unknown.chunks(AT_ONCE) {
             let asked: Vec<_> = some.iter().map(|(key, question)| (*key, question.launch())).collect();
@@ -118,7 +113,7 @@ fn key(of: &impl Hash) -> u64 {
     hasher.finish()
 }
 
-/// As the pool of the process keeps it: the key, and the Python and the runtime's path, or what is wrong.
+/// The key, and the Python and the runtime's path, or what is wrong.
 type Written = (u64, Result<(Vec<u8>, Vec<u8>), String>);
 
 impl Answers {
@@ -127,25 +122,29 @@ impl Answers {
         self.0.get(&place.0).cloned().unwrap_or_else(|| Err("it was not asked".to_owned()))
     }
 
-    /// Leaves them for the second pass.
-    pub fn keep(self, main: Server<'_>) {
+    /// As bytes, to be read again by [`Answers::from_bytes`].
+    pub fn to_bytes(&self) -> Vec<u8> {
         let written: Vec<Written> = self
             .0
-            .into_iter()
+            .iter()
             .map(|(key, answer)| {
-                (key, answer.map(|found| (found.python.to_text(), found.runtime.into_os_string().into_vec())))
+                let parts = |found: &Found| {
+                    (found.python.to_text(), found.runtime.clone().into_os_string().into_vec())
+                };
+                (*key, answer.as_ref().map(parts).map_err(Clone::clone))
             })
             .collect();
-        Kept::new(main, KEPT).set(&encode(&written));
+        encode(&written)
     }
 
-    fn read(kept: Option<&[u8]>) -> Self {
-        let written: Vec<Written> = kept.and_then(decode).unwrap_or_default();
+    /// What was written; what makes no sense is left out.
+    pub fn from_bytes(bytes: &[u8]) -> Self {
+        let written: Vec<Written> = decode(bytes).unwrap_or_default();
         let read = |(key, answer): Written| {
             let answer = match answer {
                 Ok((python, runtime)) => Ok(Found {
                     python: Python::from_text(&python)?,
-                    runtime: PathBuf::from(std::ffi::OsString::from_vec(runtime)),
+                    runtime: PathBuf::from(OsString::from_vec(runtime)),
                 }),
                 Err(text) => Err(text),
             };
