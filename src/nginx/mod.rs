@@ -1,7 +1,7 @@
 //! The nginx module: what nginx finds by its symbols, and the map of this folder.
 //!
 //! Each imports only those before it: [`ffi`] nginx's C interface; [`pool`], [`text`], [`log`] and [`record`] make it safe to
-//! use; [`config`] what is configured; [`groups`] the daemon groups of a configuration; [`request`] what crosses to Python;
+//! use; [`config`] what is configured; [`groups`] the daemon groups of a configuration; [`request`] what crosses to Python, of the record's [`request_fields`];
 //! [`upstream`] serves a request; [`directives`] from words to settings; [`variables`] for logs; [`module`] what nginx calls
 //! when it reads its configuration, and when its processes begin and end.
 
@@ -29,6 +29,7 @@ mod module;
 mod pool;
 mod record;
 mod request;
+mod request_fields;
 mod text;
 mod upstream;
 mod variables;

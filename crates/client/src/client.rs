@@ -2,7 +2,7 @@
 //! as no application was called for it. Called by the server on the threads of requests, by many at once.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use oxwsgi_core::daemon::board::Board;
 use oxwsgi_core::exchange::Outcome;

@@ -4,7 +4,7 @@
 #![allow(unsafe_code, reason = "found by address by functions that nginx calls")]
 
 use std::io;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use oxwsgi_client::Problem;
 use oxwsgi_client::connection::Connection;
@@ -49,6 +49,10 @@ pub struct Exchange {
     pub timer: Event,
     /// Since when it waits.
     pub since: Option<Instant>,
+    /// How long the next attempt is to wait before it begins.
+    pub pause: Option<Duration>,
+    /// nginx is told that the connection has failed, for it has an answer of its own.
+    pub is_left_to_nginx: bool,
     /// What nginx's upstream module has finished with.
     pub finished: Option<ffi::ngx_int_t>,
     /// The filters have taken what was read behind the head.
@@ -122,6 +126,8 @@ impl Exchange {
             posted: Event::new(),
             timer: Event::new(),
             since: None,
+            pause: None,
+            is_left_to_nginx: false,
             finished: None,
             is_body_begun: false,
         }
@@ -172,12 +178,22 @@ impl Exchange {
     /// not come; before its head our own event does what there is to do.
     pub fn answer_when_over(&self, event: &mut ffi::ngx_event_t) -> isize {
         match self.attempt.as_ref().map(|attempt| attempt.state) {
-            Some(State::Stopped) if self.stage() != Stage::Silent => {
+            Some(State::Stopped) if self.stage() != Stage::Silent || self.is_left_to_nginx => {
                 event.set_error(1);
                 ffi::NGX_ERROR
             }
             _ => ffi::NGX_AGAIN,
         }
+    }
+
+    /// Begins with an attempt.
+    pub fn begin(&mut self, attempt: Attempt) {
+        self.attempt = Some(attempt);
+        self.failure = None;
+        self.since = None;
+        self.is_left_to_nginx = false;
+        self.finished = None;
+        self.is_body_begun = false;
     }
 
     /// Takes what came beside bytes.

@@ -38,7 +38,6 @@ pub struct Group {
 }
 
 /// An address as nginx's upstream module wants it.
-#[derive(Debug)]
 pub struct PeerAddress {
     text: Box<[u8]>,
     /// The text again, as nginx has texts.
@@ -49,6 +48,12 @@ pub struct PeerAddress {
 impl fmt::Debug for Group {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Group").field("settings", &self.settings).finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for PeerAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("PeerAddress").field(&String::from_utf8_lossy(&self.text)).finish()
     }
 }
 

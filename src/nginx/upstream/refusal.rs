@@ -106,7 +106,7 @@ unsafe fn carry_out(exchange: *mut Exchange, decision: Decision) {
                 let _ = request.add_header(c"Retry-After", delay.to_string().as_bytes());
             }
             // SAFETY: the request is alive, for its count is as it was.
-            unsafe { ffi::ngx_http_finalize_request(r, status.into()) };
+            unsafe { ffi::ngx_http_finalize_request(r, status as ffi::ngx_int_t) };
         }
         Decision::Stale(_) => {}
     }

@@ -23,8 +23,6 @@ use super::group::Group;
 use super::lines::Lines;
 use super::link::User;
 use crate::nginx::ffi;
-use crate::nginx::log::Log;
-use crate::nginx::record::Request;
 
 /// How much is read of a body that nobody gets, in bytes, and for how long: after that the worker is told that its client has
 /// gone.
@@ -48,6 +46,8 @@ pub struct Remainder {
     group: &'static Group,
     context: Context,
     is_reusable: bool,
+    /// Its `END` has come.
+    is_over: bool,
     /// Bytes that nobody got.
     unsent: usize,
 }
@@ -113,7 +113,7 @@ impl Remainder {
         }
         let is_complete = attempt.reply.stage == Stage::Complete;
         let patience = if is_complete { LAST_PATIENCE } else { PATIENCE };
-        let this = Box::new(Self { attempt, group, context, is_reusable, unsent: 0 });
+        let this = Box::new(Self { attempt, group, context, is_reusable, is_over: false, unsent: 0 });
         let raw = Box::into_raw(this);
         // SAFETY: just made.
         let link = unsafe { &(*raw).attempt.connection.socket };
@@ -206,55 +206,5 @@ impl ReplySink for Discarded<'_> {
 
     fn wants_line(&self, level: Level) -> bool {
         self.lines.wants(level)
-    }
-}
-
-impl<'r> Request<'r> {
-    /// The client's address as text.
-    pub fn client(self) -> &'r [u8] {
-        // SAFETY: a connection outlives its requests; the text lies in its memory.
-        unsafe { crate::nginx::text::bytes((*(*self.as_raw()).connection).addr_text) }
-    }
-
-    /// The request's first line.
-    pub fn line(self) -> &'r [u8] {
-        // SAFETY: the text lies in the request's memory.
-        unsafe { crate::nginx::text::bytes((*self.as_raw()).request_line) }
-    }
-
-    /// The log of its location.
-    pub fn location_log(self) -> Log<'static> {
-        // SAFETY: nginx has assigned it before any request; read by value.
-        let index = unsafe { ffi::ngx_http_core_module.ctx_index };
-        // SAFETY: every request has an element for each module, and this one's is of this type.
-        let settings = unsafe { (*(*self.as_raw()).loc_conf.add(index)).cast::<ffi::ngx_http_core_loc_conf_t>() };
-        // SAFETY: the log belongs to the configuration, which lives as long as the process that serves requests.
-        unsafe { Log::from_raw((*settings).error_log) }
-    }
-
-    /// Lines in the log of the connection are this request's from now on (`ngx_http_set_log_request`).
-    pub fn enter_log(self) {
-        // SAFETY: the log of a connection with requests has data of this type.
-        let context = unsafe { (*(*(*self.as_raw()).connection).log).data.cast::<ffi::ngx_http_log_ctx_t>() };
-        // SAFETY: as above.
-        unsafe { (*context).current_request = self.as_raw() };
-    }
-
-    /// Adds a header field to the reply.
-    pub fn add_header(self, name: &'static std::ffi::CStr, value: &[u8]) -> Result<(), crate::nginx::pool::OutOfMemory> {
-        let value = self.pool().text(value)?;
-        // SAFETY: the request's own list.
-        let row = unsafe { ffi::ngx_list_push(&raw mut (*self.as_raw()).headers_out.headers) };
-        if row.is_null() {
-            return Err(crate::nginx::pool::OutOfMemory);
-        }
-        // SAFETY: plain numbers and pointers, of which zero is a value.
-        let mut field: ffi::ngx_table_elt_t = unsafe { std::mem::zeroed() };
-        field.hash = 1;
-        field.key = crate::nginx::text::fixed(name);
-        field.value = value;
-        // SAFETY: the list's new element, which nobody refers to yet.
-        unsafe { row.cast::<ffi::ngx_table_elt_t>().write(field) };
-        Ok(())
     }
 }

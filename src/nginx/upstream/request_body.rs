@@ -161,12 +161,13 @@ impl Upload {
     }
 }
 
-fn is_in_memory(buffer: &ffi::ngx_buf_t) -> bool {
+/// `ngx_buf_in_memory`.
+pub fn is_in_memory(buffer: &ffi::ngx_buf_t) -> bool {
     buffer.temporary() | buffer.memory() | buffer.mmap() != 0
 }
 
 /// `ngx_buf_size`.
-fn size_of(buffer: &ffi::ngx_buf_t) -> usize {
+pub fn size_of(buffer: &ffi::ngx_buf_t) -> usize {
     let size = if is_in_memory(buffer) {
         buffer.last as isize - buffer.pos as isize
     } else {
