@@ -115,7 +115,8 @@ impl LocationConfig {
         reading: Reading<'_>,
         main: &mut MainConfig,
     ) -> Result<(), String> {
-        upstream::merge(reading, &mut outer.upstream, &mut self.upstream)?;
+        upstream::merge(reading, &mut outer.upstream, &mut self.upstream)
+            .map_err(|error| format!("{error} ({})", place(reading)))?;
         self.cache_key = self.cache_key.or(outer.cache_key);
         self.settings.inherit(&outer.settings);
         let place = Place::of(reading);
@@ -184,6 +185,17 @@ impl Settings {
         pick(&mut self.connect_timeout, &outer.connect_timeout);
         pick(&mut self.send_timeout, &outer.send_timeout);
         pick(&mut self.read_timeout, &outer.read_timeout);
+    }
+}
+
+/// What a message calls the block that is being merged.
+fn place(reading: Reading<'_>) -> String {
+    // SAFETY: the core module's settings of the block that is being merged; read by value.
+    let name = unsafe { (*reading.core_location()).name };
+    // SAFETY: a location's name lies in the pool of the configuration.
+    match unsafe { text::bytes(name) } {
+        b"" => "in a server block, or in a part of a location".to_owned(),
+        name => format!("in location {}", String::from_utf8_lossy(name)),
     }
 }
 
