@@ -48,7 +48,7 @@ test: test-unit test-integration test-reference ## Build and run all tests but t
 test-unit: build ## Run the tests that need no server.
 	cargo test --quiet --workspace
 
-test-integration: build $(TOOLS)/.made ## Run the tests against real servers (PYTEST_ARGS=...).
+test-integration: build nginx $(TOOLS)/.made ## Run the tests against real servers (PYTEST_ARGS=...).
 	@./tools/apt-install $$(cat tests/apt-packages.txt)
 	$(TOOLS)/bin/python -m pytest $(PYTEST_ARGS)
 

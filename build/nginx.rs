@@ -78,7 +78,10 @@ struct Constants;
 impl ParseCallbacks for Constants {
     fn int_macro(&self, name: &str, value: i64) -> Option<IntKind> {
         let custom = |name| Some(IntKind::Custom { name, is_signed: value < 0 });
-        let is_status = name.starts_with("NGX_HTTP_") && (100..600).contains(&value);
+        let is_status = (100..600).contains(&value)
+            && name.starts_with("NGX_HTTP_")
+            && !name.starts_with("NGX_HTTP_UPSTREAM_")
+            && !matches!(name, "NGX_HTTP_COPY" | "NGX_HTTP_MOVE" | "NGX_HTTP_OPTIONS");
         match name {
             "NGX_OK" | "NGX_ERROR" | "NGX_AGAIN" | "NGX_BUSY" | "NGX_DONE" | "NGX_DECLINED" | "NGX_ABORT" => {
                 custom("ngx_int_t")

@@ -10,8 +10,9 @@ use std::ptr::{self, NonNull};
 
 use crate::apache::ffi;
 
-/// How much is read at once, in bytes.
-const PIECE: usize = 64 * 1024;
+/// How much is read at once, in bytes: the more, the fewer turns between reading and sending, as long as a piece stays in the
+/// processor's cache between the two.
+const PIECE: usize = 256 * 1024;
 
 /// apr's table of a kind of buckets.
 #[repr(transparent)]

@@ -77,9 +77,7 @@ unsafe extern "C" fn postconfiguration(reading: *mut ffi::ngx_conf_t) -> ffi::ng
     let body = || {
         // SAFETY: what `create_main` made, which nobody else refers to meanwhile.
         let main = unsafe { &mut *reading.own_main().cast::<MainConfig>() };
-        let MainConfig { groups, process, .. } = main;
-        groups.iter_mut().for_each(|group| group.inherit(process));
-        match groups::announce(reading, main) {
+        match main.finish().and_then(|()| groups::announce(reading, main)) {
             Ok(()) => ffi::NGX_OK,
             Err(text) => {
                 reading.log().write(Level::Emergency, text);

@@ -193,6 +193,14 @@ impl<'a> Request<'a> {
         unsafe { Log::from_raw((*connection).log) }
     }
 
+    /// The decoded path.
+    #[inline]
+    pub fn uri(self) -> &'a [u8] {
+        let uri = field!(self, uri);
+        // SAFETY: in the request's pool, and replaced rather than changed.
+        unsafe { text::bytes(uri) }
+    }
+
     /// This module's settings of its location.
     #[inline]
     pub fn own_location(self) -> *mut c_void {

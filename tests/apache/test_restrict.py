@@ -42,9 +42,7 @@ def test_stdin(attempts):
 
 
 # Python flushes the stream at its end, and mod_wsgi's raises then too.
-@pytest.mark.allows(
-    "Exception ignored", "OSError: sys.stdout access restricted by mod_wsgi", on="references"
-)
+@pytest.mark.allows("Exception ignored", "OSError: sys.stdout access restricted by mod_wsgi", on="references")
 def test_stdout(attempts):
     shown = attempts("WSGIRestrictStdout On\n")
     assert shown["stdout"] == "OSError: sys.stdout access restricted by mod_wsgi"

@@ -35,6 +35,12 @@ class Process:
         return fields is not None and int(fields[19]) == self.started and fields[0] not in _ENDED
 
     @property
+    def is_stopped(self) -> bool:
+        """Whether each of its threads has come to the stop that SIGSTOP asks for."""
+        threads = (_PROC / str(self.pid) / "task").glob("*/stat")
+        return all(stat.read_text().rpartition(") ")[2].startswith("T") for stat in threads)
+
+    @property
     def parent(self) -> int:
         return int(self._stat()[1])
 
@@ -54,9 +60,17 @@ class Process:
     @property
     def is_supervisor(self) -> bool:
         """Whether it is `oxwsgi supervise`."""
+        return self._runs_oxwsgi("supervise")
+
+    @property
+    def is_keeper(self) -> bool:
+        """Whether it is `oxwsgi keep`."""
+        return self._runs_oxwsgi("keep")
+
+    def _runs_oxwsgi(self, command: str) -> bool:
         with contextlib.suppress(ProcessLookupError):
             words = " ".join(self.command).split()
-            return len(words) > 1 and Path(words[0]).name == "oxwsgi" and words[1] == "supervise"
+            return len(words) > 1 and Path(words[0]).name == "oxwsgi" and words[1] == command
         return False
 
     @property

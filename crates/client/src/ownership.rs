@@ -125,8 +125,7 @@ mod tests {
             let found = self.0.metadata().unwrap();
             let script = self.0.join("a.wsgi");
             let number = |wanted| {
-                let target =
-                    Target { script: script.as_os_str().as_bytes().into(), ..Target::default() };
+                let target = Target { script: script.as_os_str().as_bytes().into(), ..Target::default() };
                 check(wanted, &target).map_or_else(|offence| offence.number().0, |()| 0)
             };
             (
@@ -176,7 +175,10 @@ mod tests {
         for (wanted, number) in [(ScriptOwner::User(0), 162), (ScriptOwner::Group(0), 153)] {
             let offence = check(wanted, &target).unwrap_err();
             assert_eq!(offence.number().0, number);
-            assert!(offence.to_string().starts_with("WSGI module shop.web is found by its name"), "{offence}");
+            assert!(
+                offence.to_string().starts_with("WSGI module shop.web is found by its name"),
+                "{offence}"
+            );
         }
     }
 }

@@ -42,7 +42,7 @@ const LAYERS: [(&str, &str, &str); 9] = [
     (
         "src/nginx",
         "crate::nginx::",
-        "ffi text log pool record config groups request upstream directives variables module",
+        "ffi text log pool record config groups request measures upstream directives variables module",
     ),
 ];
 

@@ -35,6 +35,17 @@ pub struct Application {
     pub error_log_level: Level,
 }
 
+impl Application {
+    /// `SCRIPT_NAME` and `PATH_INFO` of a decoded path. A mount ends where a part of the path does; a path that is not below
+    /// it has all in `PATH_INFO`.
+    pub fn split<'a>(&self, path: &'a [u8]) -> (&'a [u8], &'a [u8]) {
+        match path.strip_prefix(&*self.mount) {
+            Some(rest) if rest.is_empty() || rest.starts_with(b"/") => path.split_at(self.mount.len()),
+            _ => (b"", path),
+        }
+    }
+}
+
 /// A variable that `wsgi_param` adds.
 #[derive(Clone, Debug)]
 pub struct Param {

@@ -4,23 +4,19 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use oxwsgi_core::config::Script;
 use oxwsgi_core::report::Level;
 
 use super::application::{Application, Param};
+use super::named::Named;
 use super::{MainConfig, Value, upstream};
 use crate::nginx::record::{Reading, Request};
 use crate::nginx::{ffi, text};
 
-/// A name, and where it is written, for a message that can only be made later.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Named {
-    /// The name.
-    pub name: Box<[u8]>,
-    /// `file:line`.
-    pub position: String,
-}
+/// How long nginx waits for a process, where nothing says so, in milliseconds.
+const TIMEOUT: ffi::ngx_msec_t = 60_000;
 
 /// What `wsgi_pass` says.
 #[derive(Clone, Debug)]
@@ -58,6 +54,12 @@ pub struct Settings {
     pub file_wrapper: Option<bool>,
     /// `wsgi_error_log_level`.
     pub error_log_level: Option<Level>,
+    /// `wsgi_connect_timeout`, in milliseconds; without it `connect_timeout=` of the group.
+    pub connect_timeout: Option<ffi::ngx_msec_t>,
+    /// `wsgi_send_timeout`; without it `socket_timeout=` of the group.
+    pub send_timeout: Option<ffi::ngx_msec_t>,
+    /// `wsgi_read_timeout`; without it `socket_timeout=` of the group.
+    pub read_timeout: Option<ffi::ngx_msec_t>,
 }
 
 /// The block of a server, a location, or an `if` in it.
@@ -70,6 +72,8 @@ pub struct LocationConfig {
     pub cache_key: Option<Value>,
     /// `wsgi_pass` of this very level.
     pub pass: Option<Pass>,
+    /// The content handler that came with it.
+    pub handler: ffi::ngx_http_handler_pt,
     /// Directives of this level, and after merging of the outer ones.
     pub settings: Settings,
     /// `SCRIPT_NAME` where no directive says it: the location's own prefix. Set by merging.
@@ -90,6 +94,7 @@ impl LocationConfig {
             upstream: upstream::create(),
             cache_key: None,
             pass: None,
+            handler: None,
             settings: Settings::default(),
             mount: Arc::default(),
         };
@@ -113,23 +118,29 @@ impl LocationConfig {
         reading: Reading<'_>,
         main: &mut MainConfig,
     ) -> Result<(), String> {
-        upstream::merge(reading, &mut outer.upstream, &mut self.upstream)?;
+        upstream::merge(reading, &mut outer.upstream, &mut self.upstream)
+            .map_err(|error| format!("{error} ({})", place(reading)))?;
         self.cache_key = self.cache_key.or(outer.cache_key);
         self.settings.inherit(&outer.settings);
         let place = Place::of(reading);
-        self.mount = place.mount.unwrap_or_else(|| Arc::clone(&outer.mount));
-        match &self.pass {
-            Some(pass) => self.application = Some(self.resolve(pass, main)?),
-            // An `if` or `limit_except` is part of the location it stands in.
-            None if place.is_part => {
-                self.pass.clone_from(&outer.pass);
-                self.application = match &self.pass {
-                    Some(pass) => Some(self.resolve(pass, main)?),
-                    None => None,
-                };
-                self.upstream.upstream = outer.upstream.upstream;
-            }
-            None => {}
+        self.mount = place.mount.clone().unwrap_or_else(|| Arc::clone(&outer.mount));
+        // An `if` or `limit_except` is part of the location it stands in.
+        if self.pass.is_none() && place.is_part {
+            self.pass.clone_from(&outer.pass);
+            self.handler = outer.handler;
+            self.upstream.upstream = outer.upstream.upstream;
+            place.set_handler(self.handler);
+        }
+        self.application = self.pass.as_ref().map(|pass| self.resolve(pass, main)).transpose()?;
+        if let Some(application) = &self.application {
+            let group = &main.groups[application.group].settings;
+            let milliseconds = |time: Duration| time.as_millis() as ffi::ngx_msec_t;
+            let socket = group.limits.socket.map_or(TIMEOUT, milliseconds);
+            let (settings, upstream) = (&self.settings, &mut self.upstream);
+            upstream.connect_timeout =
+                settings.connect_timeout.unwrap_or(milliseconds(group.connect_timeout));
+            upstream.send_timeout = settings.send_timeout.unwrap_or(socket);
+            upstream.read_timeout = settings.read_timeout.unwrap_or(socket);
         }
         Ok(())
     }
@@ -139,8 +150,7 @@ impl LocationConfig {
         let settings = &self.settings;
         let group = match pass.process_group.as_ref().or(settings.process_group.as_ref()) {
             None => main.implicit_group(),
-            Some(wanted) if *wanted.name == *super::IMPLICIT.as_bytes() => main.implicit_group(),
-            Some(wanted) => main.group_named(&wanted.name).ok_or_else(|| unknown(wanted, main))?,
+            Some(wanted) => main.group_wanted(wanted)?,
         };
         let callable = pass.callable.as_ref().or(settings.callable.as_ref());
         let application_group = pass.application_group.as_ref().or(settings.application_group.as_ref());
@@ -177,20 +187,21 @@ impl Settings {
         pick(&mut self.script_reloading, &outer.script_reloading);
         pick(&mut self.file_wrapper, &outer.file_wrapper);
         pick(&mut self.error_log_level, &outer.error_log_level);
+        pick(&mut self.connect_timeout, &outer.connect_timeout);
+        pick(&mut self.send_timeout, &outer.send_timeout);
+        pick(&mut self.read_timeout, &outer.read_timeout);
     }
 }
 
-fn unknown(wanted: &Named, main: &MainConfig) -> String {
-    let name = String::from_utf8_lossy(&wanted.name);
-    let known: Vec<_> =
-        main.groups.iter().map(|group| format!("\"{}\"", String::from_utf8_lossy(group.name()))).collect();
-    let known =
-        if known.is_empty() { "there is none".to_owned() } else { format!("known: {}", known.join(", ")) };
-    format!(
-        "the process group \"{name}\" in {} is not defined: define it with \"wsgi_daemon_process {name};\" in the http block, \
-         or name none ({known})",
-        wanted.position
-    )
+/// What a message calls the block that is being merged.
+fn place(reading: Reading<'_>) -> String {
+    // SAFETY: the core module's settings of the block that is being merged; read by value.
+    let name = unsafe { (*reading.core_location()).name };
+    // SAFETY: a location's name lies in the pool of the configuration.
+    match unsafe { text::bytes(name) } {
+        b"" => "in a server block, or in a part of a location".to_owned(),
+        name => format!("in location {}", String::from_utf8_lossy(name)),
+    }
 }
 
 /// Where a block stands.
@@ -200,20 +211,32 @@ struct Place {
     /// The prefix, without a slash at its end, of a location that has one; empty for a server and for locations that match
     /// otherwise. None for a part of a location.
     mount: Option<Arc<[u8]>>,
+    core: *mut ffi::ngx_http_core_loc_conf_t,
 }
 
 impl Place {
     fn of(reading: Reading<'_>) -> Self {
-        // SAFETY: the core module's settings of the block that is being merged.
-        let core = unsafe { &*reading.core_location() };
-        if core.noname() != 0 {
-            return Self { is_part: true, mount: None };
-        }
-        if core.named() != 0 || !core.regex.is_null() {
-            return Self { is_part: false, mount: Some(Arc::default()) };
-        }
+        let place = reading.core_location();
+        // SAFETY: the core module's settings of the block that is being merged, which nobody changes meanwhile.
+        let core = unsafe { &*place };
         // SAFETY: a location's name lies in the pool of the configuration.
         let name = unsafe { text::bytes(core.name) };
-        Self { is_part: false, mount: Some(name.strip_suffix(b"/").unwrap_or(name).into()) }
+        let is_part = core.noname() != 0;
+        let mount = match () {
+            () if is_part => None,
+            () if core.named() != 0 || !core.regex.is_null() => Some(Arc::default()),
+            () => Some(name.strip_suffix(b"/").unwrap_or(name).into()),
+        };
+        Self { is_part, mount, core: place }
+    }
+
+    /// A `limit_except` needs a handler of its own; an `if` goes on with that of its location.
+    fn set_handler(&self, handler: ffi::ngx_http_handler_pt) {
+        // SAFETY: the core module's settings of the block that is being merged; read by value.
+        let (is_limit, known) = unsafe { ((*self.core).lmt_excpt() != 0, (*self.core).handler) };
+        if is_limit && known.is_none() {
+            // SAFETY: as above, and nobody else refers to them meanwhile.
+            unsafe { (*self.core).handler = handler };
+        }
     }
 }

@@ -2,9 +2,12 @@
 
 #![allow(unsafe_code, reason = "nginx keeps the blocks by address")]
 
-use oxwsgi_core::config::ProcessSettings;
+use std::time::Duration;
 
-use super::group::{Group, IMPLICIT};
+use oxwsgi_core::config::{ImportScript, ProcessSettings, Script};
+
+use super::group::{Group, IMPLICIT, Variable};
+use super::named::Named;
 use crate::nginx::ffi;
 use crate::nginx::record::{Cycle, Reading, Request};
 
@@ -18,17 +21,41 @@ pub struct MainConfig {
     pub environment: Vec<Variable>,
     /// Daemon groups, in order; an implied one comes last.
     pub groups: Vec<Group>,
+    /// `wsgi_python_isolated`.
+    pub python_isolated: Option<bool>,
+    /// `wsgi_shutdown_timeout`: for groups that do not say it themselves.
+    pub shutdown_timeout: Option<Duration>,
+    /// `wsgi_import`, as written; [`MainConfig::finish`] makes [`ProcessSettings::imports`] of it.
+    pub imports: Vec<Import>,
     /// Zones of `wsgi_cache_path`, as nginx keeps them.
     pub(super) caches: Caches,
 }
 
-/// A variable of the environment.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Variable {
-    /// Its name.
-    pub name: Box<[u8]>,
-    /// Its value.
-    pub value: Box<[u8]>,
+/// What `wsgi_import` says.
+#[derive(Clone, Debug)]
+pub struct Import {
+    /// The file or module.
+    pub script: Script,
+    /// Callable behind the last colon, which must then be there.
+    pub callable: Option<Box<[u8]>>,
+    /// `daemon=`.
+    pub process_group: Option<Named>,
+    /// `group=`; empty is the main interpreter.
+    pub application_group: Box<[u8]>,
+}
+
+impl Import {
+    fn complete(self, process_group: &[u8]) -> ImportScript {
+        ImportScript {
+            script: self.script.name().into(),
+            script_kind: self.script.kind(),
+            callable: self.callable.unwrap_or_default(),
+            factory: false,
+            process_group: process_group.into(),
+            application_group: self.application_group,
+            needs_python: true,
+        }
+    }
 }
 
 /// nginx's array of cache zones.
@@ -56,6 +83,9 @@ impl MainConfig {
             process: ProcessSettings::default(),
             environment: Vec::new(),
             groups: Vec::new(),
+            python_isolated: None,
+            shutdown_timeout: None,
+            imports: Vec::new(),
             caches: Caches(*caches),
         };
         reading.pool().place(block).map_or(std::ptr::null_mut(), std::ptr::from_mut)
@@ -72,6 +102,55 @@ impl MainConfig {
     pub fn of<'a>(request: Request<'a>) -> &'a Self {
         // SAFETY: what `create` made; nobody changes it while requests are served.
         unsafe { &*request.own_main().cast::<Self>() }
+    }
+
+    /// All is read and merged: groups take what they do not say themselves, and imports find their groups.
+    ///
+    /// # Errors
+    /// What does not fit together, in words.
+    pub fn finish(&mut self) -> Result<(), String> {
+        for import in std::mem::take(&mut self.imports) {
+            let group = match &import.process_group {
+                None => self.implicit_group(),
+                Some(wanted) => self.group_wanted(wanted)?,
+            };
+            self.process.imports.push(import.complete(self.groups[group].name()));
+        }
+        for group in &mut self.groups {
+            group.inherit(&self.process, self.shutdown_timeout);
+        }
+        Ok(())
+    }
+
+    /// The place of the group that a directive names.
+    ///
+    /// # Errors
+    /// There is none of that name.
+    pub(super) fn group_wanted(&mut self, wanted: &Named) -> Result<usize, String> {
+        if *wanted.name == *IMPLICIT.as_bytes() {
+            return Ok(self.implicit_group());
+        }
+        self.group_named(&wanted.name).ok_or_else(|| {
+            let shown = |name| String::from_utf8_lossy(name).into_owned();
+            let known: Vec<_> = self.groups.iter().map(|group| format!("\"{}\"", shown(group.name()))).collect();
+            let known = match known.as_slice() {
+                [] => "none is defined".to_owned(),
+                known => format!("defined: {}", known.join(", ")),
+            };
+            let name = shown(&wanted.name);
+            format!(
+                "the process group \"{name}\" in {} is not defined: define it with \"wsgi_daemon_process {name};\" in the \
+                 http block, or name none ({known})",
+                wanted.position
+            )
+        })
+    }
+
+    /// What `os.environ` of the processes of a group gets: each name once, the group's own value before that of all.
+    pub fn environment_of(&self, group: &Group) -> Vec<Variable> {
+        let is_replaced = |(name, _): &&Variable| group.environment.iter().any(|(own, _)| own == name);
+        let common = self.environment.iter().filter(|variable| !is_replaced(variable));
+        common.chain(&group.environment).cloned().collect()
     }
 
     /// The place of the group of that name in [`MainConfig::groups`].

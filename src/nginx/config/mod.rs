@@ -6,11 +6,14 @@ mod application;
 mod group;
 mod location;
 mod main;
+mod named;
 mod upstream;
 mod value;
 
 pub use application::{Application, Param};
-pub use group::{Group, IMPLICIT};
-pub use location::{LocationConfig, Named, Pass, Settings};
-pub use main::{MainConfig, Variable};
+pub use group::{Group, IMPLICIT, Variable};
+pub use location::{LocationConfig, Pass, Settings};
+pub use main::{Import, MainConfig};
+pub use named::Named;
+pub use upstream::three_way;
 pub use value::{AlreadyLogged, Value};

@@ -1,4 +1,5 @@
-//! The block that nginx's own upstream module reads: as every module of this kind makes and merges it.
+//! The block that nginx's own upstream module reads: as every module of this kind makes and merges it. Its three timeouts
+//! are not here, for a daemon group may have a say in them.
 
 #![allow(unsafe_code, reason = "fields of nginx's own, and its functions for them")]
 
@@ -13,8 +14,6 @@ use crate::nginx::text;
 const BUFFER: usize = 16 * 1024;
 const BUFFERS: ffi::ngx_int_t = 8;
 /// Milliseconds.
-const TIMEOUT: ffi::ngx_msec_t = 60_000;
-const CONNECT_TIMEOUT: ffi::ngx_msec_t = 15_000;
 const LOCK_TIMEOUT: ffi::ngx_msec_t = 5_000;
 const MAX_TEMP_FILE: usize = 1 << 30;
 
@@ -46,9 +45,6 @@ pub fn create() -> ffi::ngx_http_upstream_conf_t {
         unsafe { *flag = ffi::NGX_CONF_UNSET };
     }
     for time in [
-        &raw mut block.connect_timeout,
-        &raw mut block.send_timeout,
-        &raw mut block.read_timeout,
         &raw mut block.next_upstream_timeout,
         &raw mut block.cache_lock_timeout,
         &raw mut block.cache_lock_age,
@@ -84,6 +80,11 @@ pub fn create() -> ffi::ngx_http_upstream_conf_t {
     block
 }
 
+/// A signed field of two bits, -1 for unset, which bindgen reads without its sign.
+pub const fn three_way(field: i32) -> i32 {
+    field << 30 >> 30
+}
+
 /// `own`, else `outer`, else `default`.
 macro_rules! inherit {
     ($own:ident, $outer:ident, $unset:expr, $($field:ident: $default:expr),* $(,)?) => {$(
@@ -102,20 +103,19 @@ pub fn merge(
     outer: &mut ffi::ngx_http_upstream_conf_t,
     own: &mut ffi::ngx_http_upstream_conf_t,
 ) -> Result<(), String> {
-    if own.store() > 0 {
+    if three_way(own.store()) > 0 {
         own.set_cache(0);
     }
-    if own.cache() > 0 {
+    if three_way(own.cache()) > 0 {
         own.set_store(0);
     }
-    let unset_bit = ffi::NGX_CONF_UNSET as i32;
-    if own.store() == unset_bit {
-        own.set_store(if outer.store() == unset_bit { 0 } else { outer.store() });
+    if three_way(own.store()) < 0 {
+        own.set_store(three_way(outer.store()).max(0));
         own.store_lengths = outer.store_lengths;
         own.store_values = outer.store_values;
     }
-    if own.cache() == unset_bit {
-        own.set_cache(if outer.cache() == unset_bit { 0 } else { outer.cache() });
+    if three_way(own.cache()) < 0 {
+        own.set_cache(three_way(outer.cache()).max(0));
         own.cache_zone = outer.cache_zone;
         own.cache_value = outer.cache_value;
     }
@@ -133,9 +133,6 @@ pub fn merge(
         cache_background_update: 0,
     );
     inherit!(own, outer, ffi::SHIM_CONF_UNSET_MSEC,
-        connect_timeout: CONNECT_TIMEOUT,
-        send_timeout: TIMEOUT,
-        read_timeout: TIMEOUT,
         next_upstream_timeout: 0,
         cache_lock_timeout: LOCK_TIMEOUT,
         cache_lock_age: LOCK_TIMEOUT,

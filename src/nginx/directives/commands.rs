@@ -7,11 +7,18 @@ use std::fmt;
 use std::mem::offset_of;
 use std::ptr;
 
-use super::{Directive, MAIN, Setter, pass, set};
+use super::{Directive, MAIN, Setter, application, cache, daemon, exchange, pass, python, set};
 use crate::nginx::{ffi, text};
 
 /// All rows.
-const SECTIONS: [&[Directive]; 1] = [pass::DIRECTIVES];
+const SECTIONS: [&[Directive]; 6] = [
+    pass::DIRECTIVES,
+    application::DIRECTIVES,
+    exchange::DIRECTIVES,
+    cache::DIRECTIVES,
+    daemon::DIRECTIVES,
+    python::DIRECTIVES,
+];
 
 const COUNT: usize = {
     let mut count = 0;
@@ -68,36 +75,22 @@ const LAST: ffi::ngx_command_t = ffi::ngx_command_t {
 };
 
 const fn command(row: &'static Directive) -> ffi::ngx_command_t {
-    let main = offset_of!(ffi::ngx_http_conf_ctx_t, main_conf);
-    let location = offset_of!(ffi::ngx_http_conf_ctx_t, loc_conf);
-    let (setter, conf, offset, post) = match row.setter {
-        Setter::Native(native) => (
-            native.setter as Function,
-            if native.is_main { main } else { location },
-            native.offset,
-            native.post,
-        ),
-        Setter::Main(_) => (set as Function, main, 0, ptr::from_ref(row).cast_mut().cast()),
-        Setter::Refused(_) if row.contexts == MAIN => {
-            (set as Function, main, 0, ptr::from_ref(row).cast_mut().cast())
-        }
-        Setter::Location(_) | Setter::Refused(_) => {
-            (set as Function, location, 0, ptr::from_ref(row).cast_mut().cast())
-        }
+    let is_main = match row.setter {
+        Setter::Main(_) => true,
+        Setter::Location(_) => false,
+        Setter::Native(_) | Setter::Refused(_) => row.contexts == MAIN,
     };
     ffi::ngx_command_t {
         name: text::fixed(row.name),
         // How many words there may be is checked with better words than nginx has.
         type_: row.contexts | ffi::NGX_CONF_ANY,
-        set: Some(setter),
-        conf,
-        offset,
-        post,
+        set: Some(set),
+        conf: if is_main {
+            offset_of!(ffi::ngx_http_conf_ctx_t, main_conf)
+        } else {
+            offset_of!(ffi::ngx_http_conf_ctx_t, loc_conf)
+        },
+        offset: 0,
+        post: ptr::from_ref(row).cast_mut().cast(),
     }
 }
-
-type Function = unsafe extern "C" fn(
-    *mut ffi::ngx_conf_t,
-    *mut ffi::ngx_command_t,
-    *mut std::ffi::c_void,
-) -> *mut std::ffi::c_char;

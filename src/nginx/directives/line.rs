@@ -1,11 +1,12 @@
-//! A directive as it stands in the configuration: its words, and single values of them. What is wrong is said as what is
-//! accepted.
+//! A directive as it stands in the configuration: its words, and why one is refused.
 
-#![allow(unsafe_code, reason = "texts of nginx's, and its functions that read times and sizes")]
+#![allow(unsafe_code, reason = "texts of nginx's")]
+
+use std::fmt::Display;
 
 use oxwsgi_core::config::ConfigError;
 
-use crate::nginx::config::AlreadyLogged;
+use crate::nginx::config::{AlreadyLogged, Named};
 use crate::nginx::pool::OutOfMemory;
 use crate::nginx::record::Reading;
 use crate::nginx::{ffi, text};
@@ -25,9 +26,9 @@ impl Problem {
         Self::Text(text.into())
     }
 
-    /// `word` is not accepted, and `accepted` is.
-    pub fn value(word: &[u8], accepted: impl std::fmt::Display) -> Self {
-        Self::Text(format!("does not accept \"{}\": {accepted}", String::from_utf8_lossy(word)))
+    /// `word` is not accepted, and what is.
+    pub fn value(word: &[u8], accepted: impl Display) -> Self {
+        Self::Text(format!("does not accept \"{}\"; accepted: {accepted}", String::from_utf8_lossy(word)))
     }
 
     /// The directive stands there twice.
@@ -38,7 +39,11 @@ impl Problem {
 
 impl From<ConfigError> for Problem {
     fn from(error: ConfigError) -> Self {
-        Self::Text(format!("directive: {error}"))
+        match error {
+            // Its words read on from the directive's name.
+            ConfigError::MustBe { .. } | ConfigError::Count(_) => Self::Text(error.to_string()),
+            _ => Self::Text(format!("directive: {error}")),
+        }
     }
 }
 
@@ -79,10 +84,45 @@ impl<'a> Line<'a> {
         self.words.first().copied().unwrap_or_default()
     }
 
-    /// `file:line`, for messages that can only be made later.
+    /// The first word, as one that may not hold variables.
+    pub fn fixed(&self) -> Result<&'a [u8], Problem> {
+        without_variables(self.first())
+    }
+
+    /// A word as nginx has it.
+    pub fn native(&self, place: usize) -> ffi::ngx_str_t {
+        self.reading.words().get(place + 1).copied().unwrap_or(text::borrowed(b""))
+    }
+
+    /// A name that stands in this line.
+    pub fn named(&self, name: &[u8]) -> Named {
+        Named { name: name.into(), position: self.position() }
+    }
+
+    /// `file:line`.
     pub fn position(&self) -> String {
         self.reading.position().unwrap_or_default()
     }
+
+    /// The absolute path of a file or folder; a relative one is below nginx's prefix.
+    pub fn path(&self, word: &[u8]) -> Result<&'a [u8], Problem> {
+        let mut full = self.reading.pool().text(without_variables(word)?)?;
+        // SAFETY: nginx replaces our variable by the path below its prefix when it is a relative one.
+        let done = unsafe { ffi::ngx_conf_full_name(self.reading.cycle().as_raw(), &raw mut full, 0) };
+        if done != ffi::NGX_OK {
+            return Err(Problem::Logged);
+        }
+        // SAFETY: in the pool of the configuration.
+        Ok(unsafe { text::bytes(full) })
+    }
+}
+
+/// `word`, which may not hold variables.
+pub fn without_variables(word: &[u8]) -> Result<&[u8], Problem> {
+    if word.contains(&b'$') {
+        return Err(Problem::value(word, "a text without variables"));
+    }
+    Ok(word)
 }
 
 /// Sets what must not be set yet.

@@ -2,9 +2,15 @@
 
 #![allow(unsafe_code, reason = "nginx calls the setters with blocks by address")]
 
+mod application;
+mod cache;
 mod commands;
+mod daemon;
+mod exchange;
 mod line;
 mod pass;
+mod python;
+mod value;
 
 pub use commands::COMMANDS;
 
@@ -15,8 +21,8 @@ use std::ptr;
 use oxwsgi_core::report::Level;
 
 use crate::nginx::config::{LocationConfig, MainConfig};
-use crate::nginx::ffi;
 use crate::nginx::record::Reading;
+use crate::nginx::{ffi, text};
 use line::{Line, Problem};
 
 /// Where a directive may stand; nginx checks it.
@@ -48,7 +54,7 @@ enum Setter {
     Main(fn(&mut MainConfig, &Line<'_>) -> Outcome),
     /// Sets a field of the block it stands in.
     Location(fn(&mut LocationConfig, &Line<'_>) -> Outcome),
-    /// Is set by nginx itself.
+    /// Sets a field of nginx's own, or in a way of its own.
     Native(Native),
     /// Is not accepted, for this reason.
     Refused(&'static str),
@@ -57,17 +63,36 @@ enum Setter {
 /// A setter of nginx's own.
 #[derive(Clone, Copy)]
 struct Native {
-    setter: unsafe extern "C" fn(*mut ffi::ngx_conf_t, *mut ffi::ngx_command_t, *mut c_void) -> *mut c_char,
-    /// Whether it is for the block of `http { }`, and not for that of a location.
-    is_main: bool,
+    setter: Function,
     /// Of the field in the block.
     offset: usize,
     /// What the setter looks into.
     post: *mut c_void,
 }
 
+/// What nginx calls for a directive.
+type Function =
+    unsafe extern "C" fn(*mut ffi::ngx_conf_t, *mut ffi::ngx_command_t, *mut c_void) -> *mut c_char;
+
 // SAFETY: the pointer leads to a static of nginx's or of this module's, and is only passed on.
 unsafe impl Sync for Native {}
+
+/// What a reply or a failure can be, for directives that choose among them.
+const CONDITIONS: &[(&str, ffi::ngx_uint_t)] = &[
+    ("error", ffi::NGX_HTTP_UPSTREAM_FT_ERROR),
+    ("timeout", ffi::NGX_HTTP_UPSTREAM_FT_TIMEOUT),
+    ("invalid_header", ffi::NGX_HTTP_UPSTREAM_FT_INVALID_HEADER),
+    ("non_idempotent", ffi::NGX_HTTP_UPSTREAM_FT_NON_IDEMPOTENT),
+    ("http_500", ffi::NGX_HTTP_UPSTREAM_FT_HTTP_500),
+    ("http_502", ffi::NGX_HTTP_UPSTREAM_FT_HTTP_502),
+    ("http_503", ffi::NGX_HTTP_UPSTREAM_FT_HTTP_503),
+    ("http_504", ffi::NGX_HTTP_UPSTREAM_FT_HTTP_504),
+    ("http_403", ffi::NGX_HTTP_UPSTREAM_FT_HTTP_403),
+    ("http_404", ffi::NGX_HTTP_UPSTREAM_FT_HTTP_404),
+    ("http_429", ffi::NGX_HTTP_UPSTREAM_FT_HTTP_429),
+    ("updating", ffi::NGX_HTTP_UPSTREAM_FT_UPDATING),
+    ("off", ffi::NGX_HTTP_UPSTREAM_FT_OFF),
+];
 
 impl fmt::Debug for Directive {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -96,9 +121,6 @@ impl Directive {
         Self { name, contexts: EVERYWHERE, count, form, setter: Setter::Location(setter) }
     }
 }
-
-/// No more than nginx itself reads.
-const ANY: usize = usize::MAX;
 
 /// Called by nginx for each directive of ours that it reads.
 unsafe extern "C" fn set(
@@ -147,6 +169,37 @@ unsafe fn apply(directive: &Directive, reading: Reading<'_>, block: *mut c_void)
         Setter::Main(setter) => setter(unsafe { &mut *block.cast() }, &line),
         // SAFETY: the caller's word.
         Setter::Location(setter) => setter(unsafe { &mut *block.cast() }, &line),
-        Setter::Native(_) | Setter::Refused(_) => Ok(()),
+        // SAFETY: the caller's word.
+        Setter::Native(native) => unsafe { apply_native(directive, native, reading, block) },
+        Setter::Refused(_) => Ok(()),
+    }
+}
+
+/// # Safety
+/// `block` is what the setter wants, and has a field of the type that it sets at its offset.
+unsafe fn apply_native(
+    directive: &Directive,
+    native: Native,
+    reading: Reading<'_>,
+    block: *mut c_void,
+) -> Outcome {
+    let mut command = ffi::ngx_command_t {
+        name: text::fixed(directive.name),
+        type_: directive.contexts,
+        set: Some(native.setter),
+        conf: 0,
+        offset: native.offset,
+        post: native.post,
+    };
+    // SAFETY: what nginx is reading, a row as its setters want it, and the caller's block.
+    let answer = unsafe { (native.setter)(reading.as_raw(), &raw mut command, block) };
+    match answer {
+        _ if answer.is_null() => Ok(()),
+        _ if answer == FAILED => Err(Problem::Logged),
+        words => {
+            // SAFETY: neither of the two other answers, so C text that lasts for ever.
+            let words = unsafe { CStr::from_ptr(words) }.to_string_lossy();
+            Err(Problem::new(format!("{words}; it takes {}", directive.form)))
+        }
     }
 }

@@ -62,7 +62,7 @@ impl Blueprint {
         let log = error_log::of(cycle);
         let variables = settings.environment.iter();
         let environment: Vec<_> =
-            variables.map(|variable| (variable.name.to_vec(), variable.value.to_vec())).collect();
+            variables.map(|(name, value)| (name.to_vec(), value.to_vec())).collect();
         let draft = |((group, settled), socket): ((&Group, Settled), Vec<u8>)| {
             let Settled { found, account } = settled;
             let draft = Draft {

@@ -23,4 +23,5 @@ mod remainder;
 mod request_body;
 mod unbuffered;
 
+pub use exchange::measures;
 pub use handler::{handle, server};

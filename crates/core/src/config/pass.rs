@@ -2,6 +2,7 @@
 //! `package.module:callable`, `/path/file.wsgi` or `/path/file.wsgi:callable`.
 
 use super::ConfigError;
+use crate::request::ScriptKind;
 
 /// Where an application comes from.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -10,6 +11,23 @@ pub enum Script {
     File(Box<[u8]>),
     /// A module, by its dotted name.
     Module(Box<[u8]>),
+}
+
+impl Script {
+    /// What [`Script::name`] names.
+    pub const fn kind(&self) -> ScriptKind {
+        match self {
+            Self::File(_) => ScriptKind::File,
+            Self::Module(_) => ScriptKind::Module,
+        }
+    }
+
+    /// The path or the dotted name.
+    pub const fn name(&self) -> &[u8] {
+        match self {
+            Self::File(name) | Self::Module(name) => name,
+        }
+    }
 }
 
 /// A target as written.

@@ -224,10 +224,7 @@ mod tests {
         assert_eq!((python.optimize, python.switch_interval, python.restrict_stdout), (2, 0.5, true));
         assert_eq!(python.warnings, [b"error".to_vec()]);
         let script = b"/x.py".to_vec();
-        assert_eq!(
-            group.imports,
-            [Import { script, application_group: b"a".to_vec(), ..Import::default() }]
-        );
+        assert_eq!(group.imports, [Import { script, application_group: b"a".to_vec(), ..Import::default() }]);
     }
 
     #[test]
@@ -250,7 +247,10 @@ mod tests {
             factory: true,
             application_group: Vec::new(),
         };
-        assert_eq!(group.imports, [import(b"/x.py", ScriptKind::File), import(b"/jail/x", ScriptKind::Module)]);
+        assert_eq!(
+            group.imports,
+            [import(b"/x.py", ScriptKind::File), import(b"/jail/x", ScriptKind::Module)]
+        );
     }
 
     #[test]

@@ -109,7 +109,9 @@ mod tests {
         assert_eq!(&buffer, b"ELF");
         assert_eq!(read_at(file.as_raw_fd(), &mut buffer, i64::MAX as u64).unwrap(), 0);
         assert_eq!(position(file.as_raw_fd()).unwrap(), 0);
-        assert!(read_at(-1, &mut buffer, 0).is_err() && read_at(file.as_raw_fd(), &mut buffer, u64::MAX).is_err());
+        assert!(
+            read_at(-1, &mut buffer, 0).is_err() && read_at(file.as_raw_fd(), &mut buffer, u64::MAX).is_err()
+        );
     }
 
     #[test]

@@ -358,8 +358,7 @@ mod tests {
 
     #[test]
     fn a_head_announces_a_file_or_nothing() {
-        let head =
-            Head { status: 200, status_line: "200".into(), headers: Slice::EMPTY, content_length: -1 };
+        let head = Head { status: 200, status_line: "200".into(), headers: Slice::EMPTY, content_length: -1 };
         let mut out = Vec::new();
         assert!(encode_head(&mut out, &head));
         let announces = |frame: &[u8]| match ReplyFrame::decode(frame)?.unwrap().0 {

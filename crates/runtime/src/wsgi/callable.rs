@@ -49,11 +49,7 @@ impl Callable {
 
     /// The object among the globals of a script. A name with dots may be a global's, whole; else its first part is.
     #[inline]
-    pub fn in_globals<'py>(
-        &self,
-        py: Attached<'py>,
-        globals: &Obj<'py>,
-    ) -> PyResult<'py, Option<Obj<'py>>> {
+    pub fn in_globals<'py>(&self, py: Attached<'py>, globals: &Obj<'py>) -> PyResult<'py, Option<Obj<'py>>> {
         let found = globals.item(self.key.get(py))?;
         match self.parts.split_first() {
             Some((first, rest)) if found.is_none() => match globals.item(first.get(py))? {
@@ -74,7 +70,10 @@ impl Callable {
     #[inline]
     pub fn settled<'py>(&self, py: Attached<'py>, loading: u64) -> Option<Obj<'py>> {
         let settled = self.settled.borrow();
-        settled.as_ref().filter(|settled| settled.loading == loading).map(|settled| settled.application.share(py))
+        settled
+            .as_ref()
+            .filter(|settled| settled.loading == loading)
+            .map(|settled| settled.application.share(py))
     }
 
     /// Settles the application for this loading of its script.

@@ -57,8 +57,12 @@ impl Imported {
                 if self.is_missing(&exception) {
                     report.write(py, Level::Error, self.missing(py, place, &exception));
                 } else {
-                    let event =
-                        Event { number: Number(106), exit_number: Number(107), doing: "loading", script: title };
+                    let event = Event {
+                        number: Number(106),
+                        exit_number: Number(107),
+                        doing: "loading",
+                        script: title,
+                    };
                     traceback::report(py, place, report, event, &exception);
                 }
                 Loaded::Failed

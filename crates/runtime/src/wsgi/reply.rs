@@ -322,7 +322,13 @@ fn close_of<'py>(
     })
 }
 
-fn report_close(py: Attached<'_>, host: &Host, transaction: &Transaction, raised: Raised<'_>, script: ScriptTitle<'_>) {
+fn report_close(
+    py: Attached<'_>,
+    host: &Host,
+    transaction: &Transaction,
+    raised: Raised<'_>,
+    script: ScriptTitle<'_>,
+) {
     let doing = "closing the response of";
     let event = Event { number: Number(194), exit_number: Number(194), doing, script };
     traceback::report(py, host.place(), Report::Request(transaction), event, &raised.take());

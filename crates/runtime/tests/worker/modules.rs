@@ -74,10 +74,13 @@ fn a_callable_that_is_not_there_is_looked_for_again() {
     for callable in ["absent", "shop.absent", "absent.shop", ""] {
         for _ in 0..2 {
             let answer = ask(&worker, "web", callable);
-            let line = format!(
-                "WSGI0089: Target WSGI module 'web' does not contain WSGI application '{callable}'."
+            let line =
+                format!("WSGI0089: Target WSGI module 'web' does not contain WSGI application '{callable}'.");
+            assert_eq!(
+                (answer.outcome, count(&answer, &line)),
+                (Some(Outcome::Refused(500)), 1),
+                "{callable}"
             );
-            assert_eq!((answer.outcome, count(&answer, &line)), (Some(Outcome::Refused(500)), 1), "{callable}");
         }
     }
     let script = worker.connect().ask(&Request { callable: "a.b", ..Request::to("/") });
@@ -104,8 +107,16 @@ fn an_import_that_fails_is_logged_and_tried_again() {
     let stage = stage.module("empty.py", "raise SystemExit(3)\n");
     let worker = stage.ready();
     for (module, first, last) in [
-        ("web", "WSGI0106: ModuleNotFoundError exception raised loading WSGI module 'web' for", "No module named 'nowhere'"),
-        ("names", "WSGI0106: ZeroDivisionError exception raised loading WSGI module 'names' for", "line 1, in <module>"),
+        (
+            "web",
+            "WSGI0106: ModuleNotFoundError exception raised loading WSGI module 'web' for",
+            "No module named 'nowhere'",
+        ),
+        (
+            "names",
+            "WSGI0106: ZeroDivisionError exception raised loading WSGI module 'names' for",
+            "line 1, in <module>",
+        ),
         ("empty", "WSGI0107: SystemExit exception raised loading WSGI module 'empty' for", "SystemExit: 3"),
         ("", "WSGI0106: ValueError exception raised loading WSGI module '' for", "ValueError"),
     ] {
@@ -223,7 +234,12 @@ number = 5
         "WSGI0107: SystemExit exception raised calling the factory 'create_app' of WSGI module 'web' for",
     ] {
         let answer = make(&worker, "web", "create_app");
-        assert_eq!((answer.outcome, count(&answer, line)), (Some(Outcome::Refused(500)), 1), "{:?}", answer.log);
+        assert_eq!(
+            (answer.outcome, count(&answer, line)),
+            (Some(Outcome::Refused(500)), 1),
+            "{:?}",
+            answer.log
+        );
     }
     assert_eq!(make(&worker, "web", "create_app").text(), "made");
     let answer = make(&worker, "web", "number");

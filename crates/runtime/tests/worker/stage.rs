@@ -478,7 +478,11 @@ impl Connection {
             };
             let mut taken = taken;
             let is_announced = std::mem::take(&mut file_follows);
-            assert_eq!(is_announced, matches!(frame, ReplyFrame::File(..)), "a file comes after its announcement");
+            assert_eq!(
+                is_announced,
+                matches!(frame, ReplyFrame::File(..)),
+                "a file comes after its announcement"
+            );
             match frame {
                 ReplyFrame::Hello(hello) => self.hello = Some(hello),
                 ReplyFrame::Read => {
