@@ -369,7 +369,7 @@ impl Exchange {
     pub fn log(&self, problem: &Problem) {
         let (number, name) = (problem.number(), self.group.name());
         let line = format_args!("{number}: Daemon process '{name}': {problem}");
-        self.request().log().write(Level::Error, line);
+        self.request().log().without_action(|log| log.write(Level::Error, line));
     }
 
     fn stop(&mut self) {
