@@ -103,6 +103,8 @@ pub struct Attempt {
     pub carry: Vec<u8>,
     /// How it is going.
     pub state: State,
+    /// Why nothing more can be read. What has been read may still be on its way through nginx's buffers, and counts.
+    pub lost: Option<Lost>,
 }
 
 /// How an attempt is going.
@@ -205,6 +207,12 @@ impl Exchange {
         self.attempt.as_ref().is_none_or(|attempt| attempt.state != State::Open)
     }
 
+    /// Whether there is nothing more to be read.
+    #[inline]
+    pub fn is_read(&self) -> bool {
+        self.attempt.as_ref().is_none_or(|attempt| attempt.state != State::Open || attempt.lost.is_some())
+    }
+
     /// What nginx gets instead of bytes when nothing more is read: an error once it is known that the rest of a reply will
     /// not come; before its head our own event does what there is to do.
     pub fn answer_when_over(&self, event: &mut ffi::ngx_event_t) -> isize {
@@ -299,10 +307,19 @@ impl Exchange {
         }
     }
 
-    /// The connection has broken.
+    /// The connection has broken, which our own event will judge.
     pub fn lose(&mut self, why: Lost) {
+        if let Some(attempt) = &mut self.attempt {
+            attempt.lost = Some(why);
+            self.posted.post();
+        }
+    }
+
+    /// After the connection has broken, when all that was read of it has been seen.
+    pub fn judge_loss(&mut self) {
         let board = self.group.board.as_ref();
-        let Some(attempt) = &mut self.attempt else { return };
+        let Some(attempt) = self.attempt.as_mut().filter(|attempt| attempt.state == State::Open) else { return };
+        let Some(why) = attempt.lost.take() else { return };
         let is_silent = attempt.reply.stage == Stage::Silent;
         if is_silent && !attempt.reply.asked && !attempt.connection.was_accepted(board) {
             self.not_taken();
@@ -405,7 +422,7 @@ impl Attempt {
         connection.sequence += 1;
         let reply = Reply::new(connection.hello, longest_line);
         let is_connected = has_ticket;
-        Self { connection, has_ticket, is_connected, reply, carry: Vec::new(), state: State::Open }
+        Self { connection, has_ticket, is_connected, reply, carry: Vec::new(), state: State::Open, lost: None }
     }
 
     /// Takes frames, and keeps the beginning of one.

@@ -205,11 +205,12 @@ fn give_back(exchange: &mut Exchange, has_failed: bool) {
         return;
     }
     let is_settled = exchange.upload.is_settled(attempt.reply.asked);
+    let is_lost = attempt.lost.is_some();
     match attempt.state {
-        State::Ended { is_clean: true } if is_settled && attempt.connection.socket.is_sound() => {
+        State::Ended { is_clean: true } if is_settled && !is_lost && attempt.connection.socket.is_sound() => {
             group.put(attempt.connection);
         }
-        State::Open => {
+        State::Open if !is_lost => {
             if let Some(context) = rest {
                 Remainder::start(attempt, group, context, is_settled);
             } else if attempt.has_ticket
@@ -219,6 +220,6 @@ fn give_back(exchange: &mut Exchange, has_failed: bool) {
                 attempt.connection.return_unused_ticket(board);
             }
         }
-        State::Ended { .. } | State::Ending | State::Stopped => {}
+        State::Open | State::Ended { .. } | State::Ending | State::Stopped => {}
     }
 }
