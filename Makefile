@@ -9,13 +9,16 @@ PYTHON ?= /usr/bin/python3
 PYTEST_ARGS ?=
 
 RELEASE := target/release
+# A folder of its own: both modules come out of cargo under one name.
+NGINX := target/nginx
 TOOLS := target/tools
 # Outside the checkout: as root, httpd's children run as another user, who may not be able to read the checkout.
 DEMO := /var/tmp/oxwsgi-demo-$(shell id -u)
 
 BUILD_PACKAGES := apache2 apache2-dev build-essential clang libclang-dev python3 python3-venv
+NGINX_PACKAGES := nginx nginx-dev
 
-.PHONY: help setup build demo test test-unit test-integration test-reference fuzz soak lint format bench install clean
+.PHONY: help setup build nginx demo test test-unit test-integration test-reference fuzz soak lint format bench install clean
 .DEFAULT_GOAL := help
 
 help: ## Say what there is.
@@ -26,6 +29,11 @@ setup: ## Install the Debian packages that are missing.
 
 build: setup ## Build the module, the runtime and the command.
 	cargo build --release
+
+nginx: build ## Build the module for nginx, too.
+	@./tools/apt-install $(NGINX_PACKAGES)
+	cargo build --release --no-default-features --features nginx --package mod_oxwsgi --target-dir $(NGINX)
+	ln -sf libmod_oxwsgi.so $(NGINX)/release/ngx_http_oxwsgi_module.so
 
 demo: build ## Serve the example on http://127.0.0.1:8000 (PORT=...).
 	@mkdir -p $(DEMO)
@@ -40,7 +48,7 @@ test: test-unit test-integration test-reference ## Build and run all tests but t
 test-unit: build ## Run the tests that need no server.
 	cargo test --quiet --workspace
 
-test-integration: build $(TOOLS)/.made ## Run the tests against real servers (PYTEST_ARGS=...).
+test-integration: build nginx $(TOOLS)/.made ## Run the tests against real servers (PYTEST_ARGS=...).
 	@./tools/apt-install $$(cat tests/apt-packages.txt)
 	$(TOOLS)/bin/python -m pytest $(PYTEST_ARGS)
 
@@ -60,6 +68,8 @@ soak: build $(TOOLS)/.made ## Run the slow tests: many mixed requests, and some 
 lint: setup $(TOOLS)/.made ## Check the style of Rust and Python.
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets -- -D warnings
+	@./tools/apt-install $(NGINX_PACKAGES)
+	cargo clippy --no-default-features --features nginx --package mod_oxwsgi --target-dir $(NGINX) -- -D warnings
 	$(TOOLS)/bin/ruff check .
 	$(TOOLS)/bin/ruff format --check .
 

@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
 
 from harness import lane as lanes
+from harness.config import Config, Part
 from harness.contract import contract_config
-from harness.httpd import Httpd, Mpm
+from harness.httpd import Mpm
 from harness.lane import Lane, MissingComponentError
 from harness.places import REPOSITORY
+from harness.server import Server
 from harness.servers import Servers
+from harness.site import Site
 
 MPMS = ("event", "worker", "prefork")
+# Folders whose tests are about one server.
+_SERVER_OF_FOLDER = {"apache": lanes.HTTPD, "nginx": lanes.NGINX}
 _LANES = pytest.StashKey[list[Lane]]()
 _OUTCOME = pytest.StashKey[pytest.TestReport]()
 _DIFFERENCES = pytest.StashKey[dict[str, set[str]]]()
@@ -41,7 +46,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--module",
         type=Path,
         default=REPOSITORY / "target" / "release" / "libmod_oxwsgi.so",
-        help="the built module, with liboxwsgi_runtime.so beside it",
+        help="the built module for Apache, with liboxwsgi_runtime.so and oxwsgi beside it",
+    )
+    group.addoption(
+        "--nginx-module",
+        type=Path,
+        default=REPOSITORY / "target" / "nginx" / "release" / "libmod_oxwsgi.so",
+        help="the built module for nginx",
     )
 
 
@@ -49,9 +60,11 @@ def pytest_configure(config: pytest.Config) -> None:
     config.stash[_DIFFERENCES] = {}
     names = config.getoption("--lane") or lanes.DEFAULT
     try:
-        config.stash[_LANES] = lanes.choose(
-            names, config.getoption("--python"), config.getoption("--module").resolve()
-        )
+        modules = {
+            lanes.APACHE: config.getoption("--module").resolve(),
+            lanes.NGINX: config.getoption("--nginx-module").resolve(),
+        }
+        config.stash[_LANES] = lanes.choose(names, config.getoption("--python"), modules)
     except MissingComponentError as error:
         raise pytest.UsageError(str(error)) from None
 
@@ -71,7 +84,11 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Leave out what cannot be; a test of a deliberate difference must fail on the reference."""
-    foreign = [item for item in items if _is_of_another_mode(item) or _needs_another_user(item)]
+    foreign = [
+        item
+        for item in items
+        if _is_of_another_mode(item) or _is_of_another_server(item) or _needs_another_user(item)
+    ]
     items[:] = [item for item in items if item not in set(foreign)]
     config.hook.pytest_deselected(items=foreign)
     for item in items:
@@ -104,6 +121,18 @@ def _is_of_another_mode(item: pytest.Item) -> bool:
     if _folder(item) == lanes.DAEMON:
         modes.add(lanes.DAEMON)
     return lane is not None and bool(modes) and lane.mode not in modes
+
+
+def _is_of_another_server(item: pytest.Item) -> bool:
+    """Whether a test is about what its lane's server does not have."""
+    lane = _lane_of(item)
+    servers = {mark.args[0] for mark in item.iter_markers("server")}
+    servers |= {server for folder, server in _SERVER_OF_FOLDER.items() if folder == _folder(item)}
+    if lane is None:
+        return False
+    # Only httpd has more than one way to use its processes and threads.
+    mpm = item.callspec.params.get("mpm", MPMS[0]) if lane.server != lanes.HTTPD else MPMS[0]
+    return (bool(servers) and lane.server not in servers) or mpm != MPMS[0]
 
 
 def _needs_another_user(item: pytest.Item) -> bool:
@@ -176,7 +205,7 @@ def _declared(request: pytest.FixtureRequest, lane: Lane, marker: str) -> list[s
 
 
 @pytest.fixture(scope="session")
-def gateway(servers: Servers, lane: Lane, request: pytest.FixtureRequest) -> Iterator[Httpd]:
+def gateway(servers: Servers, lane: Lane, request: pytest.FixtureRequest) -> Iterator[Server]:
     """The shared server of the contract suite: each application of tests/apps at `/<its name>`."""
     mpm = Mpm(request.config.getoption("--mpm"))
     with servers.running(lane, contract_config(servers.folder / "apps"), mpm=mpm) as server:
@@ -184,7 +213,7 @@ def gateway(servers: Servers, lane: Lane, request: pytest.FixtureRequest) -> Ite
     _require_quiet_stop(servers, lane)
 
 
-StartServer = Callable[..., Httpd]
+StartServer = Callable[..., Server]
 
 
 @pytest.fixture(scope="session")
@@ -195,7 +224,7 @@ def own_groups() -> bool:
 
 @pytest.fixture
 def start(servers: Servers, lane: Lane, mpm: Mpm, own_groups: bool) -> Iterator[StartServer]:
-    """Start a server of this test's own: `start(config, **options)` as `Httpd` takes them."""
+    """Start a server of this test's own: `start(config, **options)` as the lane's server takes them."""
     yield from _starter(servers, lane, mpm=mpm, own_groups=own_groups)
 
 
@@ -216,10 +245,29 @@ def new_server(servers: Servers, lane: Lane, mpm: Mpm, own_groups: bool) -> Star
     )
 
 
-def _starter(servers: Servers, lane: Lane, **defaults) -> Iterator[StartServer]:
-    started: list[Httpd] = []
+@pytest.fixture
+def site(start, servers) -> Callable[..., Site]:
+    """`site(options, parts)`: a site whose group has these options, in a server with these parts besides."""
 
-    def start(config: str, **options) -> Httpd:
+    def make(options: str = "", parts: Sequence[Part] = (), **server_options) -> Site:
+        files = {"site/app.wsgi": (servers.folder / "apps" / "daemon" / "site.wsgi").read_text()}
+        files |= server_options.pop("files", {})
+        folders = server_options.pop("folders", ())
+        server = start(
+            Site.parts(options, parts),
+            files=files,
+            folders=("shared", *folders),
+            **server_options,
+        )
+        return Site(server, options)
+
+    return make
+
+
+def _starter(servers: Servers, lane: Lane, **defaults) -> Iterator[StartServer]:
+    started: list[Server] = []
+
+    def start(config: Config, **options) -> Server:
         started.append(servers.start(lane, config, **{**defaults, **options}))
         return started[-1]
 

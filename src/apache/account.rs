@@ -7,6 +7,7 @@ use std::ffi::CString;
 
 use oxwsgi_core::config::DaemonGroup;
 use oxwsgi_core::daemon;
+use oxwsgi_core::dialect::Dialect;
 use oxwsgi_core::os::Account;
 
 use crate::apache::{ffi, record};
@@ -50,5 +51,5 @@ pub fn of_server() -> Option<(Account, String, Option<CString>)> {
 /// It would be root.
 pub fn of_group(group: &DaemonGroup) -> Result<Option<daemon::Account>, String> {
     let (user, server_group) = server();
-    Account::may_change().then(|| daemon::Account::of(group, user, server_group)).transpose()
+    Account::may_change().then(|| daemon::Account::of(group, user, server_group, Dialect::Httpd)).transpose()
 }

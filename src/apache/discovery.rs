@@ -5,29 +5,31 @@
 
 #![allow(unsafe_code, reason = "hooks that httpd calls, and what is in the pool of its configuration")]
 
-mod inquiry;
-
 use std::ffi::{CStr, c_int};
 use std::path::PathBuf;
 use std::ptr;
 use std::sync::atomic::{AtomicPtr, Ordering};
 
 use oxwsgi_core::config::ProcessSettings;
-use oxwsgi_core::home::{Python, RuntimeFiles};
+use oxwsgi_core::dialect::Dialect;
+use oxwsgi_core::home::RuntimeFiles;
 use oxwsgi_core::report::{Level, Number};
 
+use crate::apache::kept::Kept;
 use crate::apache::phase::Phase;
 use crate::apache::pool::Pool;
 use crate::apache::record::Server;
-use crate::apache::{directives, ffi, log};
+use crate::apache::{account, directives, ffi, log};
+use crate::daemon::inquiry::{Answer, Answers, Found, Inquiry};
 use crate::embed;
-
-use inquiry::{Answer, Inquiry};
 
 /// The level of compatibility, first in the server's banner, for what looks for it there.
 const COMPATIBLE: &CStr = c"mod_wsgi/6.0.5";
 /// Ourselves.
 const OWN: &str = concat!("oxwsgi/", env!("CARGO_PKG_VERSION"));
+
+/// Under this name the first pass leaves its answers.
+const KEPT: &CStr = c"oxwsgi-pythons";
 
 /// What the last reading of the configuration has led to; in the pool of that configuration.
 static CONCLUSION: AtomicPtr<Conclusion> = AtomicPtr::new(ptr::null_mut());
@@ -50,15 +52,6 @@ enum Embedded {
     Use(Found),
     /// Do without; this is why.
     Lack(Level, String),
-}
-
-/// The Python that was asked for and the runtime that fits it.
-#[derive(Clone, Debug)]
-pub struct Found {
-    /// The Python.
-    pub python: Python,
-    /// The runtime's file.
-    pub runtime: PathBuf,
 }
 
 /// The Python that children are to start, and the folder of this module for messages.
@@ -110,10 +103,19 @@ fn conclude(pool: Pool<'_>, main: Server<'_>, phase: Phase) -> c_int {
     }
     let settings = directives::process(main);
     let module = embed::own_folder(|folder| !RuntimeFiles::beside(folder).is_empty());
-    let mut inquiry = Inquiry::new(settings, &module);
-    let embedded = settings.needs_embedded_python().then(|| inquiry.for_server());
-    let groups: Vec<_> = settings.daemon_groups.iter().map(|group| inquiry.for_group(group)).collect();
-    let answers = inquiry.ask(main, phase);
+    let mut inquiry = Inquiry::new(Dialect::Httpd, &module, account::server().0);
+    let home = settings.python_home.as_deref();
+    let embedded = settings.needs_embedded_python().then(|| inquiry.for_server(home, account::of_server()));
+    let groups: Vec<_> = settings
+        .daemon_groups
+        .iter()
+        .map(|group| Ok(inquiry.for_group(group, home, account::of_group(group)?.as_ref())))
+        .collect();
+    let kept = Kept::new(main, KEPT);
+    // A configuration that reads differently the second time has questions of its own.
+    let known = kept.get().filter(|_| phase == Phase::Start).map(Answers::from_bytes).unwrap_or_default();
+    kept.clear();
+    let answers = inquiry.ask(known, phase == Phase::Restart);
 
     let mut has_failed = false;
     let children = match embedded.map(|place| answers.get(place)) {
@@ -161,7 +163,7 @@ fn conclude(pool: Pool<'_>, main: Server<'_>, phase: Phase) -> c_int {
         return ffi::HTTP_INTERNAL_SERVER_ERROR;
     }
     if phase == Phase::Trial {
-        answers.keep(main);
+        kept.set(&answers.to_bytes());
         return ffi::OK;
     }
     CONCLUSION.store(pool.place(Conclusion { module, children, groups }), Ordering::Release);

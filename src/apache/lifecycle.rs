@@ -14,11 +14,12 @@ use oxwsgi_core::borrowed::Bytes;
 use oxwsgi_core::config::ProcessSettings;
 use oxwsgi_core::report::{Level, Number};
 
-use crate::apache::discovery::{self, Found};
+use crate::apache::discovery;
 use crate::apache::phase::is_single_process;
 use crate::apache::pool::Pool;
 use crate::apache::record::Server;
 use crate::apache::{directives, ffi, log, request, software};
+use crate::daemon::inquiry::Found;
 use crate::embed::{self, Runtime};
 
 /// Python in this child.
@@ -72,6 +73,9 @@ fn start_python(pool: Pool<'_>, main: Server<'_>) {
             for import in settings.imports_of(b"") {
                 runtime.import(&Import {
                     script: (&*import.script).into(),
+                    script_kind: import.script_kind,
+                    callable: (&*import.callable).into(),
+                    factory: import.factory,
                     application_group: (&*import.application_group).into(),
                 });
             }

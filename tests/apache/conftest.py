@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from harness.httpd import Httpd
+from harness.server import Server
 
 ShowEnviron = Callable[..., dict]
 
@@ -15,7 +15,7 @@ ShowEnviron = Callable[..., dict]
 def environ_of() -> ShowEnviron:
     """`environ_of(server, path, **request options)`: what environ.wsgi, mounted there, was called with."""
 
-    def show(server: Httpd, path: str, **options) -> dict:
+    def show(server: Server, path: str, **options) -> dict:
         response = server.get(path, **options)
         assert response.status_code == 200, response.text
         return {key: value for key, (_type, value) in response.json().items()}

@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from harness.httpd import HttpdStartError
+from harness.server import ServerStartError
 
 # The same lines are good and bad in both modes; tests/daemon has those of daemon groups.
 pytestmark = pytest.mark.mode("embedded")
@@ -254,5 +254,5 @@ class TestPythonHome:
 
     def test_the_server_does_not_start_either(self, new_server):
         server = new_server("", python_home="/no/such/folder")
-        with pytest.raises(HttpdStartError, match="/no/such/folder"):
+        with pytest.raises(ServerStartError, match="/no/such/folder"):
             server.start()

@@ -82,7 +82,7 @@ def test_entries_belong_to_the_request(gateway, path):
         connection.response()
     (entry,) = gateway.error_log.wait_for("with a client")[-1:]
     assert entry.level == "error"
-    assert entry.client == f"127.0.0.1:{port}"
+    assert entry.client == gateway.client_in_log(port)
 
 
 @pytest.mark.provokes("gr")
@@ -99,9 +99,10 @@ def test_the_buffer_takes_bytes(logged):
 
 
 @pytest.mark.provokes("LLLL")
-def test_a_long_line_is_cut_not_lost(logged):
+def test_a_long_line_is_cut_not_lost(logged, lane):
+    """A line of httpd's log has some 8000 bytes at most, one of nginx's 2048 with what stands around it."""
     texts = logged("/long")
-    assert len(texts[0]) > 7000
+    assert len(texts[0]) > (7000 if lane.server == "httpd" else 1500)
     assert set("".join(texts)) == {"L"}
 
 

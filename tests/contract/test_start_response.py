@@ -58,7 +58,7 @@ def test_repeated_headers_are_in_order(gateway, lane):
         connection.request("GET /start_response/twice-headers")
         head, _body = connection.response()
     assert head.all("Set-Cookie") == ["a=1", "b=2"]
-    assert head.all("X-Multi") == (["1, 2"] if lane.is_daemon else ["1", "2"])
+    assert head.all("X-Multi") == (["1, 2"] if lane.folds_headers else ["1", "2"])
 
 
 @pytest.mark.parametrize(
@@ -222,11 +222,24 @@ def test_a_result_without_start_response_is_an_error(gateway):
     assert gateway.get("/start_response/never").status_code == 500
 
 
+@pytest.mark.server("httpd")
 def test_date_and_server_are_the_servers(gateway):
     arguments = ("200 OK", [("Server", "forged"), ("Date", "yesterday")])
     response = gateway.get(f"/start_response?args={quote(repr(arguments))}")
     assert response.headers["Server"].startswith("Apache")
     assert response.headers["Date"] != "yesterday"
+
+
+@pytest.mark.server("nginx")
+def test_date_and_server_are_the_applications_if_it_names_them(gateway):
+    """nginx adds its own to what comes without; neither is ever there twice."""
+    for headers in ([], [("Server", "own"), ("Date", "Thu, 01 Jan 2015 00:00:00 GMT")]):
+        with gateway.raw() as connection:
+            connection.request(f"GET /start_response?args={quote(repr(('200 OK', headers)))}")
+            head, _body = connection.response()
+        for name in ("Server", "Date"):
+            (value,) = head.all(name)
+            assert value == dict(headers).get(name, value)
 
 
 @pytest.mark.parametrize(

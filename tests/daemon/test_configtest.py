@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from harness.httpd import HttpdStartError
 from harness.marks import START_FAILED
+from harness.server import ServerStartError
+
+# Apache's words; nginx's are in tests/nginx.
+pytestmark = pytest.mark.server("httpd")
 
 GOOD = [
     "WSGIDaemonProcess g",
@@ -272,7 +275,7 @@ def test_main_server_only(verdict, line):
 class TestMissingFolder:
     def test_home(self, new_server):
         server = new_server("WSGIDaemonProcess shop home=/no/such/folder\n")
-        with pytest.raises(HttpdStartError, match="shop") as raised:
+        with pytest.raises(ServerStartError, match="shop") as raised:
             server.start()
         assert "/no/such/folder" in str(raised.value)
 
@@ -280,5 +283,5 @@ class TestMissingFolder:
     def test_chroot(self, new_server):
         """In which there is no Python either."""
         server = new_server("WSGIDaemonProcess shop chroot=/no/such/folder\n")
-        with pytest.raises(HttpdStartError, match="shop"):
+        with pytest.raises(ServerStartError, match="shop"):
             server.start()

@@ -10,8 +10,9 @@ import subprocess
 
 import pytest
 
-from harness.httpd import HttpdStartError, server_account
+from harness.config import Group, Lines, Mount, Use
 from harness.marks import START_FAILED
+from harness.server import ServerStartError, server_account
 from harness.wait import wait_until
 
 ALIAS = 'WSGIScriptAlias /app "${apps}/environ.wsgi"\n'
@@ -99,6 +100,7 @@ def hosts(start_shared):
     return start_shared(HOSTS)
 
 
+@pytest.mark.server("httpd")
 class TestNames:
     @pytest.fixture
     def server(self, named):
@@ -145,6 +147,7 @@ class TestNames:
         assert group_of(server) != group_of(server, "/option")
 
 
+@pytest.mark.server("httpd")
 class TestVirtualHosts:
     @pytest.fixture
     def server(self, hosts):
@@ -183,6 +186,7 @@ class TestVirtualHosts:
         assert server.log("shop_error").find("daemon process 'shop'")
 
 
+@pytest.mark.server("httpd")
 class TestRestrictions:
     @pytest.mark.provokes("WSGI0149")
     def test_groups_that_are_not_on_the_list(self, start):
@@ -222,12 +226,16 @@ class TestRestrictions:
         assert server.get("/app").status_code == 500
 
 
+def socket_prefix(path: str) -> Lines:
+    return Lines(f'WSGISocketPrefix "{path}"', nginx_http=f'wsgi_socket_prefix "{path}";')
+
+
 class TestSocket:
     @pytest.fixture
     def sockets(self, start):
-        def make(lines, folders=()):
-            lines = lines if "WSGISocketPrefix" in lines else f"WSGISocketPrefix run/wsgi\n{lines}"
-            server = start(f"{lines}\nWSGIProcessGroup one\n{ALIAS}", folders=folders)
+        def make(*groups, prefix="run/wsgi", folders=()):
+            parts = [socket_prefix(prefix), *groups, Use("one"), Mount("/app", "${apps}/environ.wsgi")]
+            server = start(parts, folders=folders)
             assert group_of(server) == "one"
             return server, sorted(server.root.rglob("*.sock"))
 
@@ -235,37 +243,35 @@ class TestSocket:
 
     def test_its_place_and_name(self, sockets):
         """<prefix>.<parent pid>.<generation>.<number of the group>.sock"""
-        server, (path,) = sockets("WSGIDaemonProcess one")
+        server, (path,) = sockets(Group("one"))
         assert path.parent == server.root / "run"
         assert path.name == f"wsgi.{server.process.pid}.0.1.sock"
 
     @pytest.mark.differs("sockets lie in DefaultRuntimeDir where there is no prefix")
     def test_its_default_place(self, start):
-        server = start("WSGIDaemonProcess one")
+        server = start([Group("one")])
         (path,) = server.root.rglob("*.sock")
         assert path.parent == server.root / "run"
         assert path.name.startswith("wsgi.")
 
     def test_one_for_each_group(self, sockets):
-        _server, paths = sockets("WSGIDaemonProcess one\nWSGIDaemonProcess two")
+        _server, paths = sockets(Group("one"), Group("two"))
         assert [path.name.split(".")[3] for path in paths] == ["1", "2"]
 
     def test_a_prefix(self, sockets):
-        _server, (path,) = sockets(
-            'WSGISocketPrefix "${root}/sockets/site"\nWSGIDaemonProcess one', ["sockets"]
-        )
+        _server, (path,) = sockets(Group("one"), prefix="${root}/sockets/site", folders=["sockets"])
         assert path.parent.name == "sockets"
         assert path.name.startswith("site.")
 
     def test_a_relative_prefix(self, sockets):
-        """Is below ServerRoot."""
-        server, (path,) = sockets("WSGISocketPrefix run/site\nWSGIDaemonProcess one")
+        """Is below ServerRoot, or nginx's prefix."""
+        server, (path,) = sockets(Group("one"), prefix="run/site")
         assert path.parent == server.root / "run"
         assert path.name.startswith("site.")
 
     @pytest.mark.root
     def test_only_the_server_may_connect(self, sockets):
-        _server, (path,) = sockets("WSGIDaemonProcess one user=games")
+        _server, (path,) = sockets(Group("one", "user=games"))
         found = path.stat()
         assert found.st_uid == pwd.getpwnam(server_account()).pw_uid
         assert stat.S_IMODE(found.st_mode) & 0o077 == 0
@@ -273,33 +279,36 @@ class TestSocket:
     @pytest.mark.root
     def test_socket_user(self, sockets):
         """For a server whose children switch users; here they do not, and so cannot connect."""
-        _server, (path,) = sockets(f"WSGIDaemonProcess one socket-user={server_account()}")
+        _server, (path,) = sockets(Group("one", f"socket-user={server_account()}"))
         assert path.stat().st_uid == pwd.getpwnam(server_account()).pw_uid
 
     @pytest.mark.root
     @pytest.mark.provokes("WSGI0117|WSGI0116")
     def test_another_socket_user(self, start):
-        server = start(f"""
-            WSGISocketPrefix run/wsgi
-            WSGIDaemonProcess one socket-user=games
-            WSGIProcessGroup one
-            {ALIAS}
-            """)
+        server = start(
+            [
+                socket_prefix("run/wsgi"),
+                Group("one", "socket-user=games"),
+                Use("one"),
+                Mount("/app", "${apps}/environ.wsgi"),
+            ]
+        )
         assert server.get("/app").status_code == 503
         (path,) = server.root.rglob("*.sock")
         assert path.stat().st_uid == pwd.getpwnam("games").pw_uid
 
     def test_each_generation_has_its_own(self, sockets):
-        server, (first,) = sockets("WSGIDaemonProcess one")
+        server, (first,) = sockets(Group("one"))
         server.graceful()
         assert group_of(server) == "one"
         paths = sorted(server.root.rglob("*.sock"))
         assert paths != [first]
 
+    @pytest.mark.server("httpd")
     @pytest.mark.differs("WSGISocketRotation Off has no effect, and says so")
     def test_without_rotation(self, sockets):
         """There is nothing to keep a name for: who has the old one is served until its end."""
-        server, (first,) = sockets("WSGISocketRotation Off\nWSGIDaemonProcess one")
+        server, (first,) = sockets(Lines("WSGISocketRotation Off"), Group("one"))
         server.error_log.wait_for("WSGISocketRotation has no effect")
         server.graceful()
         assert group_of(server) == "one"
@@ -308,16 +317,16 @@ class TestSocket:
     @START_FAILED
     @pytest.mark.differs("a group whose socket cannot be made fails the server's start", run=False)
     def test_a_prefix_that_cannot_be(self, new_server):
-        server = new_server("WSGISocketPrefix /no/such/folder/wsgi\nWSGIDaemonProcess one\n")
-        with pytest.raises(HttpdStartError, match="/no/such/folder/wsgi"):
+        server = new_server([socket_prefix("/no/such/folder/wsgi"), Group("one")])
+        with pytest.raises(ServerStartError, match="/no/such/folder/wsgi"):
             server.start()
 
     @START_FAILED
     @pytest.mark.differs("a group whose socket cannot be made fails the server's start", run=False)
     def test_a_path_that_is_too_long(self, new_server):
         """The system allows 107 bytes."""
-        server = new_server(f'WSGISocketPrefix "${{root}}/run/{"x" * 120}"\nWSGIDaemonProcess one\n')
-        with pytest.raises(HttpdStartError, match="xxxx"):
+        server = new_server([socket_prefix(f"${{root}}/run/{'x' * 120}"), Group("one")])
+        with pytest.raises(ServerStartError, match="xxxx"):
             server.start()
 
 
@@ -329,11 +338,7 @@ class TestScriptOwner:
     def owned(self, start, servers):
         def make(options, owner=None, group=None, mode=0o644, folder_mode=0o755):
             server = start(
-                f"""
-                WSGIDaemonProcess g {options}
-                WSGIProcessGroup g
-                WSGIScriptAlias /app "${{root}}/site/app.wsgi"
-                """,
+                [Group("g", options), Use("g"), Mount("/app", "${root}/site/app.wsgi")],
                 files={"site/app.wsgi": (servers.folder / "apps" / "environ.wsgi").read_text()},
             )
             for path, bits in ((server.root / "site", folder_mode), (server.root / "site/app.wsgi", mode)):
@@ -377,6 +382,7 @@ class TestScriptOwner:
         assert server.get("/app").status_code == 200
 
 
+@pytest.mark.server("httpd")
 class TestAcceptMutex:
     @pytest.mark.allows("WSGI0017", on="references")
     @pytest.mark.parametrize("mechanism", ["default", "flock", "fcntl", "sysvsem", "posixsem", "pthread"])
@@ -392,6 +398,7 @@ class TestAcceptMutex:
         assert "WSGIAcceptMutex" in said.stderr or "Accept mutex" in said.stderr
 
 
+@pytest.mark.server("httpd")
 def test_modules_see_one_server(start):
     """Groups do not change what httpd lists."""
     server = start("WSGIDaemonProcess g\n")

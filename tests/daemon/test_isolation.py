@@ -11,21 +11,31 @@ import pytest
 import trustme
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
-from harness.httpd import server_account
+from harness.config import MAIN, Group, Lines, Mount
 from harness.processes import Process
+from harness.server import server_account
 from harness.wait import wait_until
 
 # Whether mod_ssl was built with the very OpenSSL that runs is the distribution's affair.
 pytestmark = [pytest.mark.root, pytest.mark.allows("AH01882")]
 
-TLS = """
-SSLSessionCache shmcb:${root}/run/tls(512000)
-Listen 127.0.0.1:${port2} https
-<VirtualHost 127.0.0.1:${port2}>
-    SSLEngine On
-    SSLCertificateFile "${root}/server.pem"
-</VirtualHost>
-"""
+TLS = Lines(
+    """
+    SSLSessionCache shmcb:${root}/run/tls(512000)
+    Listen 127.0.0.1:${port2} https
+    <VirtualHost 127.0.0.1:${port2}>
+        SSLEngine On
+        SSLCertificateFile "${root}/server.pem"
+    </VirtualHost>
+    """,
+    nginx_http="""
+    server {
+        listen 127.0.0.1:${port2} ssl;
+        ssl_certificate ${root}/server.pem;
+        ssl_certificate_key ${root}/server.pem;
+    }
+    """,
+)
 
 
 @pytest.fixture(scope="module")
@@ -51,7 +61,7 @@ def holds(process: Process, primes) -> bool:
 @pytest.fixture
 def secret(site, key):
     pem, primes = key
-    made = site("user=games", TLS, modules=["ssl", "socache_shmcb"], files={"server.pem": pem})
+    made = site("user=games", [TLS], modules=["ssl", "socache_shmcb"], files={"server.pem": pem})
     return made, primes
 
 
@@ -83,11 +93,11 @@ def test_nor_after_a_graceful_restart(secret):
     assert not holds(site.process(), primes)
 
 
-TWO = """
-WSGIDaemonProcess other user=backup
-WSGIScriptAlias /other "${root}/site/app.wsgi" process-group=other application-group=%{GLOBAL}
-WSGISocketPrefix run/wsgi
-"""
+TWO = [
+    Group("other", "user=backup"),
+    Mount("/other", "${root}/site/app.wsgi", "other", MAIN),
+    Lines("WSGISocketPrefix run/wsgi", nginx_http="wsgi_socket_prefix run/wsgi;"),
+]
 
 
 @pytest.fixture
@@ -187,7 +197,7 @@ def application(environ, start_response):
 """
 
 
-MISCHIEF_LINES = TWO + 'WSGIScriptAlias /mischief "${root}/mischief.wsgi"\n'
+MISCHIEF_PARTS = [*TWO, Mount("/mischief", "${root}/mischief.wsgi")]
 
 
 @pytest.fixture
@@ -196,7 +206,7 @@ def harmed(site):
 
     def make(path):
         options = "user=games threads=2 shutdown-timeout=1"
-        made = site(options, MISCHIEF_LINES, files={"mischief.wsgi": MISCHIEF})
+        made = site(options, MISCHIEF_PARTS, files={"mischief.wsgi": MISCHIEF})
         other = int(made.server.get("/other/pid").text)
         made.pid()
         with made.server.raw() as connection:
@@ -217,7 +227,7 @@ def harmed(site):
 class TestMischief:
     """A site overwrites the board that it shares with httpd, closes all descriptors or writes to them."""
 
-    def test_httpd_and_the_other_sites_go_on(self, harmed, path):
+    def test_the_server_and_the_other_sites_go_on(self, harmed, path):
         site, other = harmed(path)
         children = site.server.children()
         for _ in range(20):

@@ -68,8 +68,7 @@ def test_a_graceful_stop_lets_requests_finish(site):
     with site.waiting("held") as held:
         pid = site.wait_for_entry("held")
         everyone = site.server.processes()
-        site.server.process.send_signal(signal.SIGWINCH)
-        site.server.error_log.wait_for("AH00492")
+        site.server.begin_graceful_stop()
         site.release("held")
         head, body = held.response()
         assert (head.status, body.data) == (200, str(pid).encode())
@@ -115,7 +114,7 @@ def test_processes_that_are_told_to_end(loaded):
 @PROCESS_DIED
 @pytest.mark.differs("a process that dies at rest loses no request", run=False)
 def test_processes_that_are_killed_at_rest(loaded):
-    """The connections that httpd's children keep to them are found dead before a request is called lost."""
+    """The connections that the server keeps to them are found dead before a request is called lost."""
     site, load = loaded("processes=3 threads=2")
     with load:
         for _ in range(6):
@@ -143,7 +142,7 @@ def test_a_process_that_is_killed_before_it_begins(site):
     connections = [site.server.raw() for _ in range(4)]
     for number, connection in enumerate(connections):
         connection.request(f"GET /app/count?id=r{number}", "Connection: close")
-    wait_until(lambda: site.server.scoreboard().count("W") >= 2, "requests to wait")
+    wait_until(lambda: site.server.busy() >= 2, "requests to wait")
     deaf.signal(signal.SIGKILL)
     assert [connection.response()[0].status for connection in connections] == [200] * 4
     for connection in connections:
@@ -232,7 +231,7 @@ def test_a_large_body_and_a_large_reply(site):
 
 
 def test_a_process_that_ends_while_it_is_not_asked(site):
-    """Its successor serves, and the kept connections of httpd's children are no obstacle."""
+    """Its successor serves, and the kept connections of the server's children are no obstacle."""
     site = site("processes=1 threads=1")
     for _ in range(5):
         process = site.process()

@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from harness.httpd import server_account
+from harness.config import MAIN, Group, Lines, Mount
 from harness.processes import Process
+from harness.server import server_account
 from harness.wait import wait_until
 
 MIB = 2**20
@@ -31,7 +32,7 @@ def test_the_start_is_logged(site):
     """At info, with what the process runs as."""
     site = site("threads=3")
     entry, *_others = site.server.error_log.wait_for("with uid=")
-    assert (entry.module, entry.level) == ("wsgi", "info")
+    assert (entry.module, entry.level) == (site.server.lane.log_module, "info")
     assert f"uid={site.process().user}," in entry.text
 
 
@@ -81,7 +82,8 @@ class TestUser:
 
     def test_the_servers_user_may_come_later(self, site):
         account = server_account()
-        facts = site(lines=f"User {account}\nGroup {account}\n", names_user=False).facts()
+        user = Lines(f"User {account}\nGroup {account}", nginx_main=f"user {account} {account};")
+        facts = site(parts=[user], names_user=False).facts()
         assert (facts["user"], facts["group"]) == (account, account)
 
     def test_it_cannot_become_root_again(self, site):
@@ -292,19 +294,16 @@ def test_nothing_of_ours_is_in_the_environment(site):
 @pytest.mark.root
 @pytest.mark.differs("a process is started anew, not a copy of the server")
 def test_a_process_is_not_a_copy_of_the_server(site):
-    """It maps neither httpd nor the module."""
+    """It maps neither the server nor the module."""
     site = site("user=daemon")
     maps = Path(f"/proc/{site.pid()}/maps").read_text()
     assert "python" in maps
-    assert not re.search(r"apache2$|httpd$|mod_\w+\.so", maps, re.MULTILINE)
+    assert not re.search(r"apache2$|httpd$|nginx$|mod_\w+\.so", maps, re.MULTILINE)
 
 
 def test_a_process_may_start_processes(start):
     server = start(
-        """
-        WSGIDaemonProcess g
-        WSGIScriptAlias /app "${root}/app.wsgi" process-group=g application-group=%{GLOBAL}
-        """,
+        [Group("g"), Mount("/app", "${root}/app.wsgi", "g", MAIN)],
         files={
             "app.wsgi": "import subprocess, sys, os\n"
             "def application(environ, start_response):\n"

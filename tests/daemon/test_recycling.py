@@ -11,6 +11,7 @@ import time
 import pytest
 
 from harness import log_lines
+from harness.config import MAIN, Group, Lines, Mount, Use
 from harness.marks import PROCESS_ABORTED, PROCESS_DIED, REQUEST_LOST
 from harness.processes import Process
 from harness.wait import wait_until
@@ -94,15 +95,14 @@ class TestInactivityTimeout:
         assert site.pid() == pid
 
     def test_a_process_that_never_had_a_request(self, site):
-        site = site("inactivity-timeout=1", lines='WSGIScriptAlias /other "${apps}/interpreter.wsgi"\n')
+        site = site("inactivity-timeout=1", parts=[Mount("/other", "${apps}/interpreter.wsgi")])
         time.sleep(2)
         assert not site.server.error_log.find(log_lines.shutdown(site.server.lane, "inactivity_timeout"))
 
+    @pytest.mark.server("httpd")
     def test_requests_that_are_no_activity(self, site):
-        site = site(
-            "inactivity-timeout=1",
-            lines='<Location "/app/count">\nWSGIIgnoreActivity On\n</Location>\n',
-        )
+        quiet = Lines('<Location "/app/count">\nWSGIIgnoreActivity On\n</Location>')
+        site = site("inactivity-timeout=1", [quiet])
         pid = site.pid()
         deadline = time.monotonic() + 10
         pattern = log_lines.shutdown(site.server.lane, "inactivity_timeout")
@@ -212,10 +212,7 @@ class TestSignals:
     def test_a_pipe_that_broke_is_an_error_to_python(self, start):
         """As in any Python, SIGPIPE is ignored."""
         server = start(
-            """
-            WSGIDaemonProcess g
-            WSGIScriptAlias /app "${root}/app.wsgi" process-group=g application-group=%{GLOBAL}
-            """,
+            [Group("g"), Mount("/app", "${root}/app.wsgi", "g", MAIN)],
             files={
                 "app.wsgi": "import os\n"
                 "def application(environ, start_response):\n"
@@ -314,12 +311,12 @@ class TestExit:
         record.mkdir()
         record.chmod(0o777)
         server = start(
-            """
-            WSGIDaemonProcess g
-            WSGIProcessGroup g
-            WSGIScriptAlias /main "${root}/app.wsgi" application-group=%{GLOBAL}
-            WSGIScriptAlias /sub "${root}/app.wsgi" application-group=sub
-            """,
+            [
+                Group("g"),
+                Use("g"),
+                Mount("/main", "${root}/app.wsgi", application_group=MAIN),
+                Mount("/sub", "${root}/app.wsgi", application_group="sub"),
+            ],
             files={
                 "app.wsgi": "import atexit, os, pathlib\n"
                 "name = __import__('mod_wsgi').application_group or 'main'\n"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from harness.config import Lines, Mount
 from harness.marks import PROCESS_ABORTED, REQUEST_LOST
 from harness.processes import Process
 from harness.wait import wait_until
@@ -25,8 +26,8 @@ def application(environ, start_response):
 def changing(site):
     """A site whose script says which version of it answers: `write(version)`, then `ask()`."""
 
-    def make(options="", lines=""):
-        made = site(options, lines, files={"site/app.wsgi": VERSION.replace("VERSION", "one")})
+    def make(options="", parts=()):
+        made = site(options, parts, files={"site/app.wsgi": VERSION.replace("VERSION", "one")})
 
         def write(version):
             made.script.write_text(VERSION.replace("VERSION", version))
@@ -106,7 +107,7 @@ def test_a_script_that_became_older(changing):
 
 
 def test_reloading_off(changing):
-    site = changing(lines="WSGIScriptReloading Off\n")
+    site = changing(parts=[Lines("WSGIScriptReloading Off", "wsgi_script_reloading off;")])
     version, pid, _length = site.ask()
     site.write("two")
     assert site.ask()[:2] == (version, pid)
@@ -127,7 +128,7 @@ def test_every_process_reloads(changing):
 
 def test_other_scripts_of_the_process_are_loaded_anew(changing):
     """What is replaced is the process."""
-    site = changing(lines='WSGIScriptAlias /other "${apps}/interpreter.wsgi"\n')
+    site = changing(parts=[Mount("/other", "${apps}/interpreter.wsgi")])
     first = site.server.get("/other").json()
     site.ask()
     site.write("two")

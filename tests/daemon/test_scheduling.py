@@ -8,10 +8,11 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from harness.config import MAIN, Group, Mount
 from harness.httpd import Mpm
 from harness.wait import wait_until
 
-# Enough threads of httpd that they are never what a request waits for.
+# Enough threads of httpd that they are never what a request waits for; nginx needs none.
 WIDE = Mpm(threads=32)
 
 
@@ -33,7 +34,7 @@ def at_once(count: int, request, clients: int = 8) -> list:
 
 
 def warm_up(site) -> None:
-    """Let httpd's threads know all the processes."""
+    """Let the server know all the processes."""
     at_once(64, lambda _: site.pid())
 
 
@@ -91,7 +92,7 @@ def test_requests_that_wait_are_all_served(site):
     site = site("processes=1 threads=2", mpm=WIDE)
     with ThreadPoolExecutor(24) as pool, held(site, 2):
         waiting = [pool.submit(site.get, "/pid") for _ in range(24)]
-        wait_until(lambda: site.server.scoreboard().count("W") >= 24, "the requests to have begun")
+        wait_until(lambda: site.server.busy() >= 24, "the requests to have begun")
         for name in ("held-0", "held-1"):
             site.release(name)
         assert [request.result().status_code for request in waiting] == [200] * 24
@@ -157,10 +158,7 @@ def test_a_request_that_did_not_wait_that_long(site):
 def test_a_thread_keeps_its_thread_locals(start):
     """Thread states persist from request to request."""
     server = start(
-        """
-        WSGIDaemonProcess g threads=2
-        WSGIScriptAlias /app "${root}/app.wsgi" process-group=g application-group=%{GLOBAL}
-        """,
+        [Group("g", "threads=2"), Mount("/app", "${root}/app.wsgi", "g", MAIN)],
         files={
             "app.wsgi": "import threading\nlocal = threading.local()\n"
             "def application(environ, start_response):\n"

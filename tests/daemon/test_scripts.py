@@ -7,6 +7,7 @@ import signal
 import pytest
 
 from harness import log_lines
+from harness.config import MAIN, Group, Import, Mount, Part, Use
 from harness.marks import PROCESS_DIED
 from harness.processes import Process
 from harness.wait import wait_until
@@ -47,11 +48,8 @@ except SystemExit:
 """
 
 
-def service_lines(options: str = "") -> str:
-    return f"""
-        WSGIDaemonProcess service threads=0 {options}
-        WSGIImportScript "${{root}}/service.py" process-group=service application-group=%{{GLOBAL}}
-        """
+def service_group(options: str = "") -> list[Part]:
+    return [Group("service", f"threads=0 {options}"), Import("${root}/service.py", "service", MAIN)]
 
 
 class Service:
@@ -61,7 +59,7 @@ class Service:
         self.folder.mkdir()
         self.folder.chmod(0o777)
         self.server = start(
-            service_lines(options), files={"service.py": script.format(folder=str(self.folder))}
+            service_group(options), files={"service.py": script.format(folder=str(self.folder))}
         )
 
     def notes(self, what: str) -> list[int]:
@@ -80,13 +78,12 @@ class Service:
 @pytest.mark.provokes("imported app into '' of 'g' on the main thread")
 def test_an_import_script_is_loaded_before_the_first_request(start):
     server = start(
-        """
-        WSGIDaemonProcess g
-        WSGIImportScript "${root}/app.wsgi" process-group=g application-group=%{GLOBAL}
-        WSGIScriptAlias /app "${root}/app.wsgi"
-        WSGIProcessGroup g
-        WSGIApplicationGroup %{GLOBAL}
-        """,
+        [
+            Group("g"),
+            Import("${root}/app.wsgi", "g", MAIN),
+            Mount("/app", "${root}/app.wsgi", application_group=MAIN),
+            Use("g"),
+        ],
         files={"app.wsgi": SCRIPT.format(name="app")},
     )
     server.error_log.wait_for("imported app")
@@ -97,10 +94,7 @@ def test_an_import_script_is_loaded_before_the_first_request(start):
 @pytest.mark.provokes("imported app into 'early' of 'g'")
 def test_a_script_of_named_groups_is_preloaded(start):
     server = start(
-        """
-        WSGIDaemonProcess g
-        WSGIScriptAlias /app "${root}/app.wsgi" process-group=g application-group=early
-        """,
+        [Group("g"), Mount("/app", "${root}/app.wsgi", "g", "early")],
         files={"app.wsgi": SCRIPT.format(name="app")},
     )
     server.error_log.wait_for("imported app")
@@ -111,10 +105,7 @@ def test_a_script_of_named_groups_is_preloaded(start):
 @pytest.mark.provokes("imported app into 'early' of 'g'")
 def test_every_process_loads_them(start):
     server = start(
-        """
-        WSGIDaemonProcess g processes=3
-        WSGIScriptAlias /app "${root}/app.wsgi" process-group=g application-group=early
-        """,
+        [Group("g", "processes=3"), Mount("/app", "${root}/app.wsgi", "g", "early")],
         files={"app.wsgi": SCRIPT.format(name="app")},
     )
     entries = server.error_log.wait_for("imported app", count=3)
@@ -124,12 +115,12 @@ def test_every_process_loads_them(start):
 @pytest.mark.provokes("imported one into 'a' of 'g'", "imported two into '' of 'other'")
 def test_each_group_loads_its_own(start):
     server = start(
-        """
-        WSGIDaemonProcess g
-        WSGIDaemonProcess other
-        WSGIImportScript "${root}/one.py" process-group=g application-group=a
-        WSGIImportScript "${root}/two.py" process-group=other application-group=%{GLOBAL}
-        """,
+        [
+            Group("g"),
+            Group("other"),
+            Import("${root}/one.py", "g", "a"),
+            Import("${root}/two.py", "other", MAIN),
+        ],
         files={"one.py": SCRIPT.format(name="one"), "two.py": SCRIPT.format(name="two")},
     )
     server.error_log.wait_for("imported one")
@@ -140,11 +131,11 @@ def test_each_group_loads_its_own(start):
 @pytest.mark.allows("WSGI0105", "WSGI0106", "WSGI0109", "WSGI0110", "WSGI0174")
 def test_a_failure_is_logged_and_the_process_serves(start):
     server = start(
-        """
-        WSGIDaemonProcess g
-        WSGIImportScript "${root}/broken.py" process-group=g application-group=%{GLOBAL}
-        WSGIScriptAlias /interpreter "${apps}/interpreter.wsgi" process-group=g
-        """,
+        [
+            Group("g"),
+            Import("${root}/broken.py", "g", MAIN),
+            Mount("/interpreter", "${apps}/interpreter.wsgi", "g"),
+        ],
         files={"broken.py": "raise ImportError('cannot start')\n"},
     )
     server.error_log.wait_for("cannot start")
@@ -233,9 +224,7 @@ class TestService:
     def test_it_serves_no_requests(self, start, servers):
         service = Service(start, servers)
         service.wait_for("began")
-        service.server.configure(
-            service_lines() + 'WSGIScriptAlias /app "${apps}/interpreter.wsgi" process-group=service\n'
-        )
+        service.server.configure([*service_group(), Mount("/app", "${apps}/interpreter.wsgi", "service")])
         service.server.graceful()
         assert service.server.get("/app").status_code == 500
 

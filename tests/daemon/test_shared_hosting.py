@@ -11,6 +11,8 @@ import pytest
 from harness import pythons
 from harness.places import REPOSITORY
 
+pytestmark = pytest.mark.server("httpd")
+
 EXAMPLE = REPOSITORY / "module-conf" / "apache" / "shared-hosting.conf"
 # Accounts that every Debian has, in the place of the example's.
 OWNERS = {"alice": "games", "bob": "news"}

@@ -13,6 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from harness import log_lines
+from harness.config import Mount
 from harness.httpd import Mpm
 from harness.marks import PROCESS_ABORTED, REQUEST_LOST
 from harness.processes import Process
@@ -25,9 +26,10 @@ def took(began: float) -> float:
 
 def wait_for_stack(site) -> None:
     """Wait until it is logged, at info, that a thread was waiting in the application."""
+    level = ":".join(filter(None, (site.server.lane.log_module, "info")))
     wait_until(
         lambda: re.search(
-            r"\[wsgi:info\] .*app\.wsgi.*, in wait$", site.server.error_log.text(), re.MULTILINE
+            rf"\[{level}\] .*app\.wsgi.*, in wait$", site.server.error_log.text(), re.MULTILINE
         ),
         "the stack of a thread",
     )
@@ -180,7 +182,7 @@ def application(environ, start_response):
     start_response("200 OK", [])
     return [str(os.getpid()).encode()]
 """
-ALIAS = 'WSGIScriptAlias /slow "${root}/slow.wsgi" process-group=g\n'
+SLOW = Mount("/slow", "${root}/slow.wsgi", "g")
 
 
 class TestStartupTimeout:
@@ -190,7 +192,7 @@ class TestStartupTimeout:
             go = servers.folder / f"go-{id(self)}"
             files = {"slow.wsgi": STARTING.format(go=str(go))}
             return site(
-                f"{options} startup-timeout=1 graceful-timeout=1 shutdown-timeout=1", ALIAS, files=files
+                f"{options} startup-timeout=1 graceful-timeout=1 shutdown-timeout=1", [SLOW], files=files
             ), go
 
         return make

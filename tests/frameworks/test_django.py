@@ -1,4 +1,4 @@
-"""A Django site: the admin with its login and forms, static files by httpd, uploads and downloads."""
+"""A Django site: the admin with its login and forms, static files by the server, uploads and downloads."""
 
 from __future__ import annotations
 
@@ -11,15 +11,20 @@ import subprocess
 
 import pytest
 
-CONFIG = """
-WSGIScriptAlias / "${root}/site/site_under_test/wsgi.py" application-group=%{GLOBAL}
-Alias /static/ "${root}/site/data/static/"
-"""
-SUBINTERPRETER = CONFIG.replace(" application-group=%{GLOBAL}", "")
+from harness.config import MAIN, Lines, Mount
+
+SCRIPT = "${root}/site/site_under_test/wsgi.py"
+STATIC = Lines(
+    'Alias /static/ "${root}/site/data/static/"', "location /static/ { alias ${root}/site/data/static/; }"
+)
+MAIN_INTERPRETER = [Mount("/", SCRIPT, application_group=MAIN), STATIC]
+SUBINTERPRETER = [Mount("/", SCRIPT), STATIC]
 PASSWORD = "correct horse battery staple"
 
 
-@pytest.fixture(scope="module", params=[CONFIG, SUBINTERPRETER], ids=["main-interpreter", "sub-interpreter"])
+@pytest.fixture(
+    scope="module", params=[MAIN_INTERPRETER, SUBINTERPRETER], ids=["main-interpreter", "sub-interpreter"]
+)
 def server(request, servers, lane, venv):
     """A migrated site with one administrator, its data writable by the server's user."""
     server = servers.new(lane, request.param, python_home=str(venv), python_path="${root}/site")
@@ -97,7 +102,7 @@ def test_a_user_is_added_through_the_admin(browser):
     assert "2 users" in listing.text
 
 
-def test_static_files_come_from_httpd(server, venv):
+def test_static_files_come_from_the_server(server, venv):
     response = server.get("/static/admin/css/base.css")
     (original,) = venv.glob("lib/python3*/site-packages/django/contrib/admin/static/admin/css/base.css")
     assert response.content == original.read_bytes()

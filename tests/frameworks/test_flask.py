@@ -7,11 +7,13 @@ import random
 
 import pytest
 
+from harness.config import Mount
+
 
 @pytest.fixture(scope="module")
 def server(start_shared, venv):
     return start_shared(
-        'WSGIScriptAlias /site "${apps}/flask_site/flask.wsgi"',
+        [Mount("/site", "${apps}/flask_site/flask.wsgi")],
         python_home=str(venv),
     )
 

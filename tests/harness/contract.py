@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from harness.config import Lines, Mount, Part
 
-def contract_config(apps: Path) -> str:
-    """Configuration for httpd with the scripts in `apps`."""
-    mounts = "\n".join(f'WSGIScriptAlias /{script.stem} "{script}"' for script in sorted(apps.glob("*.wsgi")))
-    return f"""
-{mounts}
-WSGIChunkedRequest On
-"""
+
+def contract_config(apps: Path) -> list[Part]:
+    """The configuration with the scripts in `apps`."""
+    mounts = [Mount(f"/{script.stem}", str(script)) for script in sorted(apps.glob("*.wsgi"))]
+    # What nginx does of itself.
+    return [*mounts, Lines("WSGIChunkedRequest On")]

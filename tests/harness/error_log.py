@@ -1,5 +1,5 @@
-"""Reads httpd's error log: lines become entries, a traceback becomes one entry named by its last line, what
-`faulthandler` says of a thread one named by its first."""
+"""Reads the error log of httpd or nginx: lines become entries, a traceback becomes one entry named by its
+last line, what `faulthandler` says of a thread one named by its first."""
 
 from __future__ import annotations
 
@@ -10,25 +10,21 @@ from pathlib import Path
 
 from harness.wait import wait_until
 
-_LINE = re.compile(
-    r"\[(?P<time>[A-Z][a-z]{2} [A-Z][a-z]{2} [ \d]\d [\d:.]+ \d{4})\] "
-    r"\[(?P<module>[\w-]*):(?P<level>[a-z0-9]+)\] "
-    r"\[pid (?P<pid>\d+)(?::tid (?P<tid>\d+))?\] "
-    r"(?:\[(?:client|remote) (?P<client>[^\]]+)\] )?"
-    r"(?P<text>.*)"
-)
 _SCRIPT_PREFIX = re.compile(r"^\[script [^\]]*\] ")
 _TRACEBACK = "Traceback (most recent call last):"
 _FRAME = "  File "
 _CHAIN = re.compile(r"The above exception was the direct cause|During handling of the above exception")
 _THREAD = re.compile(r"(Thread|Current thread) 0x")
 _QUIET = {"notice", "info", "debug", *(f"trace{number}" for number in range(1, 9))}
-_CRASH = re.compile(r"exit signal|AddressSanitizer|panicked at|Fatal Python error")
+_CRASH = re.compile(r"exit signal|exited on signal|AddressSanitizer|panicked at|Fatal Python error")
 
 
 @dataclass
 class Entry:
-    """One thing that was logged. `module` and `level` are empty for a line httpd did not write."""
+    """One thing that was logged. `level` is empty for a line the server did not write.
+
+    `module` is httpd's; nginx names none. `thread` tells apart what is written by turns.
+    """
 
     module: str
     level: str
@@ -47,11 +43,57 @@ class Entry:
         return "\n".join(self.lines)
 
 
+@dataclass(frozen=True)
+class LineFormat:
+    """How a server writes a line: a pattern with the groups of `Entry`, and which of them tell the thread."""
+
+    pattern: re.Pattern[str]
+    thread: tuple[str, ...]
+
+    def entry(self, line: str) -> Entry:
+        match = self.pattern.fullmatch(line)
+        if not match:
+            return Entry("", "", 0, "", "", line, [line])
+        found = match.groupdict(default="")
+        text = _SCRIPT_PREFIX.sub("", found["text"])
+        thread = ":".join(found[name] for name in self.thread)
+        return Entry(
+            found.get("module", ""), found["level"], int(found["pid"]), thread, found["client"], text, [line]
+        )
+
+
+HTTPD_LINE = LineFormat(
+    re.compile(
+        r"\[(?P<time>[A-Z][a-z]{2} [A-Z][a-z]{2} [ \d]\d [\d:.]+ \d{4})\] "
+        r"\[(?P<module>[\w-]*):(?P<level>[a-z0-9]+)\] "
+        r"\[pid (?P<pid>\d+)(?::tid (?P<tid>\d+))?\] "
+        r"(?:\[(?:client|remote) (?P<client>[^\]]+)\] )?"
+        r"(?P<text>.*)"
+    ),
+    thread=("pid", "tid"),
+)
+
+# One thread of nginx serves all requests: what belongs together is of one connection. A line about a request
+# ends with what nginx was doing and whose request it was.
+NGINX_LINE = LineFormat(
+    re.compile(
+        r"(?P<time>\d{4}/\d\d/\d\d \d\d:\d\d:\d\d) "
+        r"\[(?P<level>[a-z]+)\] "
+        r"(?P<pid>\d+)#(?P<tid>\d+): "
+        r"(?:\*(?P<connection>\d+) )?"
+        r"(?P<text>.*?)"
+        r"(?:(?: while [a-z ]+)?, client: (?P<client>[^ ,]+)(?:, server: .*)?)?"
+    ),
+    thread=("pid", "tid", "connection"),
+)
+
+
 class ErrorLog:
     """One log file. Positions are byte offsets into it."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, line_format: LineFormat) -> None:
         self.path = path
+        self._format = line_format
 
     def position(self) -> int:
         """Where the next line will be written."""
@@ -68,7 +110,7 @@ class ErrorLog:
     def entries(self, since: int = 0) -> list[Entry]:
         """The complete entries written from `since` on."""
         text = self.text(since)
-        return _grouped(_entry(line) for line in text[: text.rfind("\n") + 1].splitlines())
+        return _grouped(self._format.entry(line) for line in text[: text.rfind("\n") + 1].splitlines())
 
     def find(self, pattern: str, since: int = 0) -> list[Entry]:
         """The entries whose text matches the regular expression."""
@@ -82,17 +124,6 @@ class ErrorLog:
             return found if len(found) >= count else []
 
         return wait_until(enough, f"{count} log line(s) matching {pattern!r} in {self.path}", timeout)
-
-
-def _entry(line: str) -> Entry:
-    match = _LINE.fullmatch(line)
-    if not match:
-        return Entry("", "", 0, "", "", line, [line])
-    text = _SCRIPT_PREFIX.sub("", match["text"])
-    thread = f"{match['pid']}:{match['tid']}"
-    return Entry(
-        match["module"], match["level"], int(match["pid"]), thread, match["client"] or "", text, [line]
-    )
 
 
 def _grouped(entries: Iterable[Entry]) -> list[Entry]:

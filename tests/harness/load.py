@@ -12,8 +12,8 @@ import threading
 from collections.abc import Iterator
 from pathlib import Path
 
-from harness.httpd import Httpd
 from harness.raw_http import ConnectionEndedError, RawConnection
+from harness.server import Server
 from harness.wait import wait_until
 
 
@@ -24,7 +24,7 @@ class Load:
     such an end, with no byte of an answer, is sent again (RFC 9112, 9.3.1) under the same id.
     """
 
-    def __init__(self, server: Httpd, notes: Path, path: str = "/app/count", clients: int = 4) -> None:
+    def __init__(self, server: Server, notes: Path, path: str = "/app/count", clients: int = 4) -> None:
         self.server, self.notes, self.path = server, notes, path
         self.failures: list[str] = []
         self.answered = 0

@@ -8,10 +8,10 @@ import pytest
 REQUEST_LOST = pytest.mark.provokes(r"WSGI014[67]|WSGI11[2-4]\d")
 
 # A process ended that was not told to; the reference says so at info.
-PROCESS_DIED = pytest.mark.provokes("WSGI1202", on="apache")
+PROCESS_DIED = pytest.mark.provokes("WSGI1202", on="oxwsgi")
 
 # A process did not end in time after it was told to: it ended itself then, or was killed.
-PROCESS_ABORTED = pytest.mark.allows("WSGI1202", "WSGI1205", on="apache")
+PROCESS_ABORTED = pytest.mark.allows("WSGI1202", "WSGI1205", on="oxwsgi")
 
 # The server did not start because a group cannot; httpd adds its own last words.
-START_FAILED = pytest.mark.allows(r"WSGI115[0-2]", r"WSGI12\d\d", "AH00020", "AH00016", on="apache")
+START_FAILED = pytest.mark.allows(r"WSGI115[0-2]", r"WSGI12\d\d", "AH00020", "AH00016", on="oxwsgi")

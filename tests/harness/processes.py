@@ -60,9 +60,17 @@ class Process:
     @property
     def is_supervisor(self) -> bool:
         """Whether it is `oxwsgi supervise`."""
+        return self._runs_oxwsgi("supervise")
+
+    @property
+    def is_keeper(self) -> bool:
+        """Whether it is `oxwsgi keep`."""
+        return self._runs_oxwsgi("keep")
+
+    def _runs_oxwsgi(self, command: str) -> bool:
         with contextlib.suppress(ProcessLookupError):
             words = " ".join(self.command).split()
-            return len(words) > 1 and Path(words[0]).name == "oxwsgi" and words[1] == "supervise"
+            return len(words) > 1 and Path(words[0]).name == "oxwsgi" and words[1] == command
         return False
 
     @property

@@ -10,10 +10,15 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from harness import log_lines, places
+from harness.config import Config
 from harness.error_log import Entry, ErrorLog
 from harness.httpd import Httpd
-from harness.lane import Lane
+from harness.lane import HTTPD, NGINX, Lane
+from harness.nginx import Nginx
+from harness.server import Server
 from harness.wait import wait_until
+
+_KINDS: dict[str, type[Server]] = {HTTPD: Httpd, NGINX: Nginx}
 
 
 class Servers:
@@ -22,30 +27,31 @@ class Servers:
     def __init__(self) -> None:
         self.folder = places.new_session_folder()
         self._numbers = itertools.count(1)
-        self._alive: list[Httpd] = []
+        self._alive: list[Server] = []
         self._checked: dict[Path, int] = {}
-        self._seen: list[Httpd] = []
+        self._seen: list[Server] = []
         shutil.copytree(
             places.TESTS / "apps", self.folder / "apps", ignore=shutil.ignore_patterns("__pycache__")
         )
         for path in (self.folder / "apps").rglob("*"):
             path.chmod(0o755 if path.is_dir() else 0o644)
 
-    def new(self, lane: Lane, config: str, **options) -> Httpd:
+    def new(self, lane: Lane, config: Config, **options) -> Server:
         """A server with a folder of its own, not started."""
-        server = Httpd(self.folder / f"httpd-{next(self._numbers)}", self.folder, lane, config, **options)
+        folder = self.folder / f"{lane.server}-{next(self._numbers)}"
+        server = _KINDS[lane.server](folder, self.folder, lane, config, **options)
         server.root.chmod(0o755)
         self._seen.append(server)
         return server
 
-    def start(self, lane: Lane, config: str, **options) -> Httpd:
+    def start(self, lane: Lane, config: Config, **options) -> Server:
         """A server that serves."""
         server = self.new(lane, config, **options)
         self._alive.append(server)
         server.start()
         return server
 
-    def stop(self, server: Httpd) -> None:
+    def stop(self, server: Server) -> None:
         """Stop it if it still runs; AssertionError when it cannot."""
         self._alive.remove(server)
         if not server.is_running:
@@ -56,14 +62,14 @@ class Servers:
             server.kill()
 
     @contextlib.contextmanager
-    def running(self, lane: Lane, config: str, **options) -> Iterator[Httpd]:
+    def running(self, lane: Lane, config: Config, **options) -> Iterator[Server]:
         """A server for the length of a `with` block."""
         with self.serving(self.new(lane, config, **options)) as server:
             yield server
 
     @contextlib.contextmanager
-    def serving(self, server: Httpd, *arguments: str, **options) -> Iterator[Httpd]:
-        """A server that `new` made, started as `Httpd.start` takes it, for the length of a `with` block."""
+    def serving(self, server: Server, *arguments: str, **options) -> Iterator[Server]:
+        """A server that `new` made, started as `Server.start` takes it, for the length of a `with` block."""
         self._alive.append(server)
         try:
             server.start(*arguments, **options)

@@ -5,19 +5,19 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// A folder, the path under which its modules are imported, and the modules from the most basic up.
-const LAYERS: [(&str, &str, &str); 8] = [
+const LAYERS: [(&str, &str, &str); 9] = [
     (
         "crates/core/src",
         "crate::",
-        "borrowed report boundary os home request config exchange abi wire daemon worker",
+        "borrowed dialect report boundary os home request config exchange abi wire daemon worker",
     ),
     (
         "crates/client/src",
         "crate::",
-        "settings exchange ownership root socket buffers ending connection pool problem fields pieces spool body reply \
-         patience relief attempt client tests",
+        "settings exchange ownership root connecting received socket buffers ending connection waiting pool problem fields \
+         pieces spool body reply patience relief retries attempt client tests",
     ),
-    ("crates/launch/src", "crate::", "error lifeline program generation tests"),
+    ("crates/launch/src", "crate::", "error lifeline replacing program generation tests"),
     ("crates/runtime/src", "crate::", "python wsgi worker entry"),
     (
         "crates/runtime/src/wsgi",
@@ -32,12 +32,17 @@ const LAYERS: [(&str, &str, &str); 8] = [
         "orders surroundings service control offspring guardian poller queue connections tally transmission exchange workplace \
          attendant pool prober signals monitor",
     ),
-    ("src", "crate::", "daemon embed apache"),
+    ("src", "crate::", "daemon embed apache nginx"),
     (
         "src/apache",
         "crate::apache::",
         "ffi pool record kept hosts log error_log file_bucket brigade phase software expression directives account translate \
          request exchange proxied discovery lifecycle daemons handler",
+    ),
+    (
+        "src/nginx",
+        "crate::nginx::",
+        "ffi text log pool record config groups request measures upstream directives variables module",
     ),
 ];
 

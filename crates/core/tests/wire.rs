@@ -4,12 +4,12 @@ use oxwsgi_core::borrowed::Bytes;
 use oxwsgi_core::exchange::{Head, Outcome, RetryReason, Send};
 use oxwsgi_core::report::Level;
 use oxwsgi_core::request::{
-    Authorization, BodyLength, ExtraVariable, Field, RequestView, Target, Variable, Variables,
+    Authorization, BodyLength, ExtraVariable, Field, RequestView, ScriptKind, Target, Variable, Variables,
 };
 use oxwsgi_core::wire::{
     BodyFrame, DecodedRequest, HEADER, Hello, Inline, LAST_SEQUENCE, LONGEST_LOG, MOST_DATA, ReplyFrame,
-    RequestHead, encode_body_failed, encode_body_header, encode_data_header, encode_end, encode_file,
-    encode_head, encode_hello, encode_log, encode_request, encode_retry,
+    RequestHead, announce_file, encode_body_failed, encode_body_header, encode_data_header, encode_end,
+    encode_file, encode_head, encode_hello, encode_log, encode_request, encode_retry,
 };
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -68,7 +68,7 @@ proptest! {
         extra in pairs(proptest::option::of(bytes())),
         texts in vec(bytes(), 5),
         numbers in any::<[i64; 3]>(),
-        flags in any::<[bool; 5]>(),
+        flags in any::<[bool; 7]>(),
         body in body_length(),
         authorization in authorization(),
         inline in proptest::option::of(bytes()),
@@ -91,7 +91,9 @@ proptest! {
                 process_group: (&*texts[0]).into(),
                 application_group: (&*texts[1]).into(),
                 script: (&*texts[2]).into(),
+                script_kind: if flags[5] { ScriptKind::Module } else { ScriptKind::File },
                 callable: (&*texts[3]).into(),
+                factory: flags[6],
                 resource: (&*texts[4]).into(),
                 script_mtime: numbers[0],
                 script_reloading: flags[0],
@@ -146,6 +148,7 @@ proptest! {
         reason in vec((b' '..=b'~').prop_union(0xa0..=0xff), 0..20),
         headers in vec((header_name(), header_value()), 0..40),
         content_length in -1..=i64::MAX,
+        announces_file in any::<bool>(),
     ) {
         let status_line = [status.to_string().as_bytes(), b" ", &reason].concat();
         let fields: Vec<_> = headers.iter().map(|(name, value)| Field::new(name, value)).collect();
@@ -157,7 +160,11 @@ proptest! {
         };
         let mut out = Vec::new();
         prop_assert!(encode_head(&mut out, &head));
+        if announces_file {
+            announce_file(&mut out);
+        }
         let ReplyFrame::Head(decoded) = only(&out) else { panic!("no head") };
+        prop_assert_eq!(decoded.announces_file(), announces_file);
         let seen = decoded.head();
         prop_assert_eq!((seen.status, &*seen.status_line, seen.content_length), (status, &*status_line, content_length));
         let seen: Vec<_> = seen.headers.iter().map(|field| (field.name.to_vec(), field.value.to_vec())).collect();

@@ -35,7 +35,7 @@ pub enum LaunchError {
     Ended {
         /// The file.
         program: PathBuf,
-        /// How.
+        /// How; a keeper's is [unknown](WaitStatus::UNKNOWN).
         status: WaitStatus,
     },
     /// It said nothing for too long.

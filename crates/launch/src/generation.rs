@@ -12,8 +12,9 @@ use std::time::{Duration, Instant};
 use std::{fs, io};
 
 use oxwsgi_core::daemon::{
-    ALL_GROUPS, FromSupervisor, Handover, LONGEST_MESSAGE, Plan, ToSupervisor, decode, encode,
+    ALL_GROUPS, FromSupervisor, Handover, LONGEST_MESSAGE, Plan, Role, ToSupervisor, decode, encode,
 };
+use oxwsgi_core::os::WaitStatus;
 use oxwsgi_core::os::packet::{self, Wait};
 use oxwsgi_core::os::withheld;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -22,22 +23,33 @@ use crate::error::LaunchError;
 use crate::lifeline::Lifeline;
 use crate::program::{part_from, sealed, spawn};
 
-/// The parent's side of a generation's supervisor.
+/// The parent's side of a generation's supervisor, or of the keeper in its place.
 #[derive(Debug)]
 pub struct Generation {
     program: PathBuf,
+    role: Role,
     plan: Plan,
-    lifeline: Lifeline,
-    /// What ends with the generation: read by supervisors, none in a child; the write end is the children's as well.
-    drain: (Option<OwnedFd>, OwnedFd),
+    /// What supervisors and workers watch.
+    lifeline: RawFd,
+    drain: Drain,
     /// None in a child.
     supervisor: Option<Supervisor>,
     groups: Vec<Option<Shared>>,
 }
 
+/// What ends with the generation.
+#[derive(Debug)]
+struct Drain {
+    /// For supervisors; none in a child.
+    read: Option<OwnedFd>,
+    /// The children's as well, and only held open: its end is what others wait for. None in a keeper.
+    write: Option<OwnedFd>,
+}
+
 #[derive(Debug)]
 struct Supervisor {
-    pid: u32,
+    /// None for a keeper, which is no child of ours.
+    pid: Option<u32>,
     /// None when nobody waits for what it has to say: the drain pipe tells it enough.
     control: Option<OwnedFd>,
 }
@@ -75,27 +87,55 @@ impl Generation {
         lifeline: Lifeline,
         patience: Duration,
     ) -> Result<(Self, Vec<String>), LaunchError> {
-        let (read, write) = io::pipe().map_err(LaunchError::Prepare)?;
+        Self::begin(program, Role::Supervisor, plan, lifeline.read, Drain::new()?, patience)
+    }
+
+    /// As [`start`](Self::start), with a keeper, which starts the supervisor and others in its place: for a server that hears of
+    /// no process that it has not forked itself.
+    pub fn start_kept(
+        program: &Path,
+        plan: Plan,
+        lifeline: Lifeline,
+        patience: Duration,
+    ) -> Result<(Self, Vec<String>), LaunchError> {
+        Self::begin(program, Role::Keeper, plan, lifeline.read, Drain::new()?, patience)
+    }
+
+    /// For a keeper: as [`start`](Self::start), of a generation that is the server's. `lifeline` stays open.
+    pub fn start_for_server(
+        program: &Path,
+        plan: Plan,
+        lifeline: RawFd,
+        drain: OwnedFd,
+        patience: Duration,
+    ) -> Result<(Self, Vec<String>), LaunchError> {
+        let drain = Drain { read: Some(drain), write: None };
+        Self::begin(program, Role::Supervisor, plan, lifeline, drain, patience)
+    }
+
+    fn begin(
+        program: &Path,
+        role: Role,
+        plan: Plan,
+        lifeline: RawFd,
+        drain: Drain,
+        patience: Duration,
+    ) -> Result<(Self, Vec<String>), LaunchError> {
         let groups = plan.groups.iter().map(|_| None).collect();
-        let mut generation = Self {
-            program: program.to_owned(),
-            plan,
-            lifeline,
-            drain: (Some(read.into()), write.into()),
-            supervisor: None,
-            groups,
-        };
+        let mut generation =
+            Self { program: program.to_owned(), role, plan, lifeline, drain, supervisor: None, groups };
         let (mut child, control) = generation.launch(Vec::new())?;
-        match generation.hear(&mut child, &control, patience) {
+        match generation.hear(child.as_mut(), &control, patience) {
             Ok(failures) => {
-                generation.supervisor = Some(Supervisor { pid: child.id(), control: Some(control) });
+                let pid = child.map(|child| child.id());
+                generation.supervisor = Some(Supervisor { pid, control: Some(control) });
                 Ok((generation, failures))
             }
             Err(error) => {
                 let leftovers = generation.leftovers();
                 // Without drain pipe and control socket it ends by itself, and its workers with it.
                 drop((generation, control));
-                part_from(&mut child);
+                child.as_mut().map(part_from);
                 leftovers.remove();
                 Err(error)
             }
@@ -119,14 +159,14 @@ impl Generation {
             Some((shared.listener.as_ref()?.as_raw_fd(), shared.board.as_raw_fd()))
         });
         let (child, _control) = self.launch(adopted.collect())?;
-        let pid = child.id();
-        self.supervisor = Some(Supervisor { pid, control: None });
+        let pid = child.map_or(0, |child| child.id());
+        self.supervisor = Some(Supervisor { pid: Some(pid), control: None });
         Ok(pid)
     }
 
-    /// The number of the supervisor's process.
+    /// The number of the supervisor's process; none for a keeper, which is no child of ours.
     pub fn pid(&self) -> Option<u32> {
-        self.supervisor.as_ref().map(|supervisor| supervisor.pid)
+        self.supervisor.as_ref().and_then(|supervisor| supervisor.pid)
     }
 
     /// The plan.
@@ -146,12 +186,22 @@ impl Generation {
         Leftovers(sockets.map(|socket| PathBuf::from(OsStr::from_bytes(socket))).collect())
     }
 
+    /// Listening socket and board of each group that has started, with its place in the plan. Not in a child.
+    pub fn handed_over(&self) -> impl Iterator<Item = (usize, [BorrowedFd<'_>; 2])> {
+        self.groups.iter().enumerate().filter_map(|(place, shared)| {
+            let shared = shared.as_ref()?;
+            Some((place, [shared.listener.as_ref()?.as_fd(), shared.board.as_fd()]))
+        })
+    }
+
     /// For a child of the parent: keeps what tells that it lives, and the boards.
     pub fn enter_child(&mut self) {
         self.supervisor = None;
-        self.drain.0 = None;
-        // A process that an application forks here may outlive the generation, which must not wait for it.
-        let _ = withheld::withhold(self.drain.1.as_raw_fd());
+        self.drain.read = None;
+        if let Some(write) = &self.drain.write {
+            // A process that an application forks here may outlive the generation, which must not wait for it.
+            let _ = withheld::withhold(write.as_raw_fd());
+        }
         for shared in self.groups.iter_mut().flatten() {
             shared.listener = None;
         }
@@ -160,29 +210,41 @@ impl Generation {
     /// The generation ends: its supervisor goes on until the last of its children is gone. The answer is the number of its
     /// process.
     pub fn end(mut self) -> Option<u32> {
-        let Supervisor { pid, control } = self.supervisor.take()?;
-        if let Some(control) = control {
-            // One that has ended already hears nothing, and need not.
-            let _ = packet::send(&control, &encode(&ToSupervisor::Drain), &[], Wait::Never);
+        let supervisor = self.supervisor.take()?;
+        supervisor.drain();
+        supervisor.pid
+    }
+
+    /// As [`end`](Self::end), when there are no children any more: waits for the supervisor's or keeper's end, at most for
+    /// `limit`. Nobody is waited for in a child, or in place of a supervisor that was [restarted](Self::restart).
+    pub fn end_within(mut self, limit: Duration) {
+        let Some(supervisor) = self.supervisor.take() else { return };
+        supervisor.drain();
+        let Some(control) = supervisor.control else { return };
+        drop(self);
+        let deadline = Instant::now() + limit;
+        let mut buffer = vec![0; LONGEST_MESSAGE];
+        while let Ok(true) = await_packet(&control, deadline)
+            && packet::receive(&control, &mut buffer, 0, Wait::Never).is_ok_and(|packet| packet.length > 0)
+        {
         }
-        Some(pid)
     }
 
     /// The program, running, and our end of its control socket.
-    fn launch(&self, adopted: Vec<Option<(RawFd, RawFd)>>) -> Result<(Child, OwnedFd), LaunchError> {
+    fn launch(&self, adopted: Vec<Option<(RawFd, RawFd)>>) -> Result<(Option<Child>, OwnedFd), LaunchError> {
         let plan = sealed(&encode(&self.plan)).map_err(LaunchError::Prepare)?;
         let (control, theirs) = packet::pair().map_err(LaunchError::Prepare)?;
-        let drain = self.drain.0.as_ref().ok_or_else(|| {
+        let drain = self.drain.read.as_ref().ok_or_else(|| {
             LaunchError::Prepare(io::Error::other("only the server's parent process starts supervisors"))
         })?;
         let handover = Handover {
             plan: plan.as_raw_fd(),
             control: theirs.as_raw_fd(),
-            lifeline: self.lifeline.read,
+            lifeline: self.lifeline,
             drain: drain.as_raw_fd(),
             adopted,
         };
-        let child = spawn(&self.program, &handover, &self.plan)
+        let child = spawn(&self.program, self.role, &handover, &self.plan)
             .map_err(|error| LaunchError::Program { program: self.program.clone(), error })?;
         Ok((child, control))
     }
@@ -190,7 +252,7 @@ impl Generation {
     /// Takes what the supervisor hands over, until it says that all is there.
     fn hear(
         &mut self,
-        child: &mut Child,
+        child: Option<&mut Child>,
         control: &OwnedFd,
         patience: Duration,
     ) -> Result<Vec<String>, LaunchError> {
@@ -206,7 +268,7 @@ impl Generation {
                 packet::receive(control, &mut buffer, 2, Wait::Never).map_err(LaunchError::Prepare)?;
             if packet.length == 0 {
                 if failures.is_empty() {
-                    let status = part_from(child);
+                    let status = child.map_or(WaitStatus::UNKNOWN, part_from);
                     return Err(LaunchError::Ended { program: self.program.clone(), status });
                 }
                 return Err(LaunchError::Failed(failures));
@@ -227,7 +289,8 @@ impl Generation {
                     failures.push(match group {
                         Some(group) => {
                             let name = String::from_utf8_lossy(&group.name);
-                            format!("WSGIDaemonProcess {name} cannot start: {cause}")
+                            let directive = self.plan.server.dialect.daemon_process();
+                            format!("{directive} {name} cannot start: {cause}")
                         }
                         None if index == ALL_GROUPS => cause,
                         None => return Err(garbled()),
@@ -239,9 +302,27 @@ impl Generation {
     }
 }
 
-impl Drop for Generation {
+impl Drain {
+    fn new() -> Result<Self, LaunchError> {
+        let (read, write) = io::pipe().map_err(LaunchError::Prepare)?;
+        Ok(Self { read: Some(read.into()), write: Some(write.into()) })
+    }
+}
+
+impl Drop for Drain {
     fn drop(&mut self) {
-        withheld::release(self.drain.1.as_raw_fd());
+        if let Some(write) = &self.write {
+            withheld::release(write.as_raw_fd());
+        }
+    }
+}
+
+impl Supervisor {
+    fn drain(&self) {
+        if let Some(control) = &self.control {
+            // One that has ended already hears nothing, and need not.
+            let _ = packet::send(control, &encode(&ToSupervisor::Drain), &[], Wait::Never);
+        }
     }
 }
 

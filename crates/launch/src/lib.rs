@@ -3,15 +3,17 @@
 //! knows no particular server and no Python.
 //!
 //! Modules, each importing only those before it: [`error`] why there is no supervisor; [`lifeline`] what tells it that the server
-//! lives; [`program`] its process; [`generation`] all of it.
+//! lives; [`replacing`] when it is replaced; [`program`] its process; [`generation`] all of it.
 
 mod error;
 mod generation;
 mod lifeline;
 mod program;
+pub mod replacing;
 #[cfg(test)]
 mod tests;
 
 pub use error::LaunchError;
 pub use generation::{Generation, Leftovers};
 pub use lifeline::Lifeline;
+pub use replacing::Replacing;

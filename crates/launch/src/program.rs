@@ -1,16 +1,16 @@
-//! The supervisor's process: executed with the descriptors that it needs and no others.
+//! The process of a supervisor or keeper: executed with the descriptors that it needs and no others.
 
 #![allow(unsafe_code, reason = "prepares descriptors between fork and exec")]
 
 use std::io;
-use std::os::fd::{AsFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd, RawFd};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use oxwsgi_core::daemon::{Handover, LogTarget, Plan};
-use oxwsgi_core::os::WaitStatus;
+use oxwsgi_core::daemon::{Handover, Plan, Role};
+use oxwsgi_core::os::{WaitStatus, reset_signals};
 use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, memfd_create};
 use rustix::io::write;
 
@@ -43,27 +43,74 @@ pub fn sealed(bytes: &[u8]) -> io::Result<OwnedFd> {
     Ok(file)
 }
 
-/// Executes the supervisor with the descriptors that the handover and the plan name, under their own numbers, and no others.
-pub fn spawn(program: &Path, handover: &Handover, plan: &Plan) -> io::Result<Child> {
+/// Executes the program with the descriptors that the handover and the plan name, under their own numbers, and no others.
+/// A keeper is nobody's child when this returns, for its server would not know it; so there is none to wait for.
+pub fn spawn(program: &Path, role: Role, handover: &Handover, plan: &Plan) -> io::Result<Option<Child>> {
     let Handover { plan: file, control, lifeline, drain, adopted } = handover;
-    let logs = plan.groups.iter().map(|group| &group.log).chain([&plan.log]).filter_map(|log| match log {
-        LogTarget::Descriptor(number, _) => Some(*number),
-        LogTarget::Syslog(..) => None,
-    });
+    let logs = plan.groups.iter().map(|group| &group.log).chain([&plan.log]);
+    let logs = logs.flat_map(|log| log.descriptors());
     let adopted = adopted.iter().flatten().flat_map(|(listener, board)| [*listener, *board]);
     let inherited: Vec<RawFd> =
         [*file, *control, *lifeline, *drain].into_iter().chain(logs).chain(adopted).collect();
 
+    let (output, errors) = output(role, plan)?;
     let mut command = Command::new(program);
+    // A terminal's signals are for the server, which passes on what they mean.
     command
-        .args(handover.arguments())
+        .args(handover.arguments(role))
         .stdin(Stdio::null())
-        .stdout(Stdio::from(io::stderr().as_fd().try_clone_to_owned()?))
-        // A terminal's signals are for the server, which passes on what they mean.
+        .stdout(output)
+        .stderr(errors)
         .process_group(0);
+    let prepare = move || {
+        if role == Role::Keeper {
+            leave_server()?;
+        }
+        reset_signals();
+        keep_only(&inherited)
+    };
     // SAFETY: the closure makes system calls on plain numbers, and reads a list made before the fork.
-    unsafe { command.pre_exec(move || keep_only(&inherited)) };
-    command.spawn()
+    unsafe { command.pre_exec(prepare) };
+    let mut child = command.spawn()?;
+    match role {
+        Role::Supervisor => Ok(Some(child)),
+        Role::Keeper => {
+            // Only what has forked the keeper, and has ended by now.
+            child.wait()?;
+            Ok(None)
+        }
+    }
+}
+
+/// What becomes of the standard output and errors.
+fn output(role: Role, plan: &Plan) -> io::Result<(Stdio, Stdio)> {
+    match role {
+        Role::Supervisor => Ok((io::stderr().as_fd().try_clone_to_owned()?.into(), Stdio::inherit())),
+        // The server has those of whoever starts it, who may wait for their end, until it goes into the background.
+        Role::Keeper => match plan.log.descriptors().next() {
+            Some(number) => {
+                // SAFETY: the plan names descriptors that are open.
+                let log = unsafe { BorrowedFd::borrow_raw(number) };
+                let copy = || log.try_clone_to_owned();
+                Ok((copy()?.into(), copy()?.into()))
+            }
+            None => Ok((Stdio::null(), Stdio::null())),
+        },
+    }
+}
+
+/// Between fork and exec: goes on as a process that is neither the child of the one that was forked nor in its session.
+fn leave_server() -> io::Result<()> {
+    // SAFETY: takes nothing; both processes go on with system calls alone.
+    match unsafe { libc::fork() } {
+        -1 => return Err(io::Error::last_os_error()),
+        0 => {}
+        // SAFETY: ends the process at once, without the exit handlers of the one it is a copy of.
+        _ => unsafe { libc::_exit(0) },
+    }
+    // SAFETY: takes nothing.
+    unsafe { libc::setsid() };
+    Ok(())
 }
 
 /// Between fork and exec: of the descriptors above the standard ones only these survive.

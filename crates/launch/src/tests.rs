@@ -111,6 +111,7 @@ fn plan(strict: bool) -> Plan {
             timeout: Duration::from_secs(60),
             executable: std::path::Path::new("/python3"),
             runtime: std::path::Path::new("/runtime.so"),
+            environment: Vec::new(),
         };
         draft.complete(&DaemonGroup::new(name.as_bytes(), Host::Main), &ProcessSettings::default())
     };
@@ -278,6 +279,45 @@ fn nothing_is_left_of_a_start_that_has_failed() {
     let start = Generation::start(&fake.program(), plan, Lifeline::new().unwrap(), PATIENCE);
     assert!(matches!(start.unwrap_err(), LaunchError::Ended { .. }));
     assert!(!socket.exists() && other.exists());
+}
+
+#[test]
+fn a_keeper_is_nobodys_child_and_has_none_of_the_servers_signals() {
+    let fake = Fake::new(
+        "import signal, time\n\
+         status = dict(line.split(':\\t', 1) for line in open('/proc/self/status') if ':\\t' in line)\n\
+         facts = [sys.argv[1], os.getsid(0) != SESSION, os.getpid() == os.getsid(0), int(status['SigBlk'], 16)]\n\
+         report('facts', repr(facts))\n\
+         report('parent', str(os.getppid()))\n\
+         group(0)\ngroup(1)\ntell(READY)\n\
+         report('heard', control.recv(100).hex())\n\
+         os.read(int(arguments['drain']), 1)\n\
+         time.sleep(.3)\n\
+         report('end', '')"
+            .replace("SESSION", &rustix::process::getsid(None).unwrap().as_raw_nonzero().to_string())
+            .as_str(),
+    );
+    let lifeline = Lifeline::new().unwrap();
+    let start = || Generation::start_kept(&fake.program(), plan(true), lifeline, PATIENCE);
+    let (generation, failures) = oxwsgi_core::os::signals::with_all_blocked(start).unwrap();
+    assert!(failures.is_empty() && generation.pid().is_none() && generation.board(1).is_some());
+    assert_eq!(fake.report("facts"), "['keep', True, True, 0]");
+    assert_ne!(fake.report("parent"), std::process::id().to_string());
+    generation.end_within(PATIENCE);
+    let drain: String = encode(&ToSupervisor::Drain).iter().map(|byte| format!("{byte:02x}")).collect();
+    assert_eq!(fs::read_to_string(fake.folder.path().join("heard")).unwrap(), drain);
+    assert!(fake.folder.path().join("end").exists(), "its end was waited for");
+}
+
+#[test]
+fn a_keeper_that_cannot_be_executed_or_ends_is_told() {
+    let fake = Fake::new("sys.exit(3)");
+    let start = || Generation::start_kept(&fake.program(), plan(true), Lifeline::new().unwrap(), PATIENCE);
+    let complaint = start().map(|(_, failures)| failures).unwrap_err().to_string();
+    assert!(complaint.ends_with("groups were ready: an unknown status"), "{complaint}");
+    fs::remove_file(fake.program()).unwrap();
+    let complaint = start().map(|(_, failures)| failures).unwrap_err().to_string();
+    assert!(complaint.contains("No such file") && complaint.contains("install oxwsgi again"), "{complaint}");
 }
 
 #[test]

@@ -35,6 +35,13 @@ pub enum Command {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         handover: Vec<String>,
     },
+    /// Start `supervise`, and again when it dies, for a server that cannot.
+    #[command(hide = true)]
+    Keep {
+        /// What the server hands over.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        handover: Vec<String>,
+    },
 }
 
 const SERVE_EXAMPLES: &str = "\

@@ -57,6 +57,7 @@ impl Blueprint {
                 timeout: host.timeout(),
                 executable: &found.python.executable,
                 runtime: &found.runtime,
+                environment: Vec::new(),
             };
             places.push(Some(groups.len()));
             groups.push(draft.complete(group, settings));

@@ -18,7 +18,7 @@ use crate::apache::phase::{self, Phase};
 use crate::apache::pool::Pool;
 use crate::apache::record::Server;
 use crate::apache::{directives, ffi, log};
-use crate::daemon::launch::{Generation, LaunchError, Lifeline};
+use crate::daemon::launch::{Generation, LaunchError, Lifeline, Replacing, replacing};
 
 /// Under this name is the lifeline: numbers of the process that made it, and of its two descriptors.
 const LIFELINE: &CStr = c"oxwsgi-lifeline";
@@ -27,11 +27,6 @@ const LIFELINE: &CStr = c"oxwsgi-lifeline";
 const PATIENCE: Duration = Duration::from_secs(40);
 /// At a restart it waits for no group, and all sites wait for it.
 const PATIENCE_OF_OTHERS: Duration = Duration::from_secs(15);
-/// A supervisor that lived for so long had no reason of its own to die.
-const SOUND: Duration = Duration::from_secs(60);
-/// Between two attempts to start one that had, at first and at most.
-const PAUSE: Duration = Duration::from_secs(5);
-const LONGEST_PAUSE: Duration = Duration::from_secs(300);
 /// How long the end of the server waits for groups whose own `shutdown-timeout` is off.
 const LONGEST_FAREWELL: Duration = Duration::from_secs(30);
 
@@ -39,8 +34,6 @@ const LONGEST_FAREWELL: Duration = Duration::from_secs(30);
 pub const LAUNCH: Number = Number(1151);
 /// Why a group is not started, and the others are.
 const GROUP: Number = Number(1152);
-const DIED: Number = Number(1153);
-const NOT_REPLACED: Number = Number(1154);
 
 /// What this process knows of the generation in force.
 static CURRENT: Mutex<Option<Current>> = Mutex::new(None);
@@ -62,12 +55,7 @@ pub struct Running {
     generation: Generation,
     /// For each group of the configuration its place in the plan; none when it is not there.
     places: Vec<Option<usize>>,
-    /// When the supervisor was started.
-    since: Instant,
-    /// How many have died soon after their start, one after the other.
-    failures: u32,
-    /// When another is to be started.
-    due: Option<Instant>,
+    replacing: Replacing,
 }
 
 /// Numbered messages.
@@ -106,7 +94,11 @@ impl Running {
         let start = match start() {
             // Killed, or on a machine that has no time for it: the sites that were running have nobody else to start them.
             Err(error @ (LaunchError::Ended { .. } | LaunchError::Silent(_))) if phase == Phase::Restart => {
-                log::server(main, Level::Error, format_args!("{DIED}: {error}; another one is started"));
+                log::server(
+                    main,
+                    Level::Error,
+                    format_args!("{}: {error}; another one is started", replacing::DIED),
+                );
                 start()
             }
             start => start,
@@ -118,8 +110,7 @@ impl Running {
         if let Some(pid) = generation.pid() {
             watch::register(pool, pid, supervisor_changed);
         }
-        let since = Instant::now();
-        let running = Self { generation, places, since, failures: 0, due: None };
+        let running = Self { generation, places, replacing: Replacing::new(Instant::now()) };
         Ok((Some(running), numbered(GROUP, failures)))
     }
 
@@ -131,51 +122,29 @@ impl Running {
     /// The supervisor has died; `status` is its exit code or the signal.
     fn lost(&mut self, main: Server<'_>, status: c_int) {
         let pid = self.generation.pid().unwrap_or(0);
-        log::server(
-            main,
-            Level::Error,
-            format_args!(
-                "{DIED}: The supervisor (pid={pid}) of the daemon process groups has died (exit code or signal {status}); \
-                 their processes go on, and another supervisor takes over"
-            ),
-        );
+        let how = format_args!("exit code or signal {status}");
+        log::server(main, Level::Error, replacing::died(pid, how));
         self.generation.lose_supervisor();
-        self.failures = if self.since.elapsed() < SOUND { self.failures + 1 } else { 0 };
-        // The first is replaced at once.
-        let pause = match self.failures {
-            0 | 1 => Duration::ZERO,
-            more => PAUSE.saturating_mul(1 << (more - 2).min(16)).min(LONGEST_PAUSE),
-        };
-        self.due = Some(Instant::now() + pause);
+        self.replacing.lost(Instant::now());
         self.replace_when_due(main);
     }
 
     /// Starts another supervisor in the place of the one that has died, if it is time.
     pub fn replace_when_due(&mut self, main: Server<'_>) {
-        if self.due.is_none_or(|due| Instant::now() < due) {
+        let now = Instant::now();
+        if !self.replacing.is_due(now) {
             return;
         }
-        self.since = Instant::now();
-        match self.generation.restart() {
+        let restarted = self.generation.restart();
+        self.replacing.tried(now, restarted.is_ok());
+        match restarted {
             Ok(pid) => {
-                self.due = None;
                 // SAFETY: the handle's record is alive, and the process's record lasts for ever; read by value.
                 let configuration = unsafe { (*(*main.as_raw()).process).pconf };
                 // SAFETY: the pool of the configuration in force, on the only thread that uses it.
                 watch::register(unsafe { Pool::from_raw(configuration) }, pid, supervisor_changed);
             }
-            Err(error) => {
-                self.due = Some(Instant::now() + LONGEST_PAUSE);
-                let seconds = LONGEST_PAUSE.as_secs();
-                log::server(
-                    main,
-                    Level::Critical,
-                    format_args!(
-                        "{NOT_REPLACED}: {error}; the next attempt is in {seconds} seconds, and until then processes of \
-                         daemon groups that end are not replaced"
-                    ),
-                );
-            }
+            Err(error) => log::server(main, Level::Critical, replacing::not_replaced(&error)),
         }
     }
 

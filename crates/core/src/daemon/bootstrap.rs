@@ -83,6 +83,7 @@ mod tests {
             home: None,
             lang: Some(b"de_DE.UTF-8".to_vec()),
             locale: None,
+            environment: Vec::new(),
             display_name: None,
             resources: Resources::default(),
             limits: Limits::default(),

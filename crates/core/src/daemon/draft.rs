@@ -5,10 +5,13 @@
 use std::path::Path;
 use std::time::Duration;
 
-use super::plan::{Account, Group, Import, LogTarget, Python};
+use super::log_target::LogTarget;
+use super::plan::{Account, Group, Import, Python};
 use crate::config::{DaemonGroup, Limits, ProcessSettings};
+use crate::dialect::Dialect;
 use crate::os;
 use crate::os::users::User;
+use crate::request::ScriptKind;
 use crate::request::path::below;
 
 /// What the server knows of a group, beside its settings.
@@ -28,6 +31,8 @@ pub struct Draft<'a> {
     pub executable: &'a Path,
     /// The runtime's file for it.
     pub runtime: &'a Path,
+    /// Variables of its environment, which the server's configuration sets for all groups.
+    pub environment: Vec<(Vec<u8>, Vec<u8>)>,
 }
 
 impl Draft<'_> {
@@ -55,6 +60,7 @@ impl Draft<'_> {
             home: owned(&settings.home),
             lang: owned(&settings.lang),
             locale: owned(&settings.locale),
+            environment: self.environment,
             display_name: settings.display_name(),
             resources: settings.resources,
             limits: Limits { socket: settings.limits.socket.or(timeout), ..settings.limits },
@@ -64,9 +70,13 @@ impl Draft<'_> {
                 .map(|import| Import {
                     // A path that is not below the new root is taken for one that is.
                     script: root
+                        .filter(|_| import.script_kind == ScriptKind::File)
                         .and_then(|root| below(root, &import.script))
                         .unwrap_or(&import.script)
                         .to_vec(),
+                    script_kind: import.script_kind,
+                    callable: import.callable.to_vec(),
+                    factory: import.factory,
                     application_group: import.application_group.to_vec(),
                 })
                 .collect(),
@@ -103,12 +113,19 @@ impl Account {
     ///
     /// # Errors
     /// It would be root.
-    pub fn of(settings: &DaemonGroup, server_user: u32, server_group: u32) -> Result<Self, String> {
+    pub fn of(
+        settings: &DaemonGroup,
+        server_user: u32,
+        server_group: u32,
+        dialect: Dialect,
+    ) -> Result<Self, String> {
         let user = settings.user.clone().or_else(|| User::numbered(server_user));
         let uid = user.as_ref().map_or(server_user, |user| user.uid);
         if uid == 0 {
-            return Err("WSGI process blocked from running as root. Say with user= or User who is to run it"
-                .to_owned());
+            return Err(format!(
+                "WSGI process blocked from running as root. Say with user= or {} who is to run it",
+                dialect.user()
+            ));
         }
         let gid = settings.group.unwrap_or(server_group);
         let mut groups = match &settings.supplementary_groups {
@@ -164,6 +181,7 @@ mod tests {
             timeout: Duration::from_secs(60),
             executable: Path::new("/venv/bin/python3"),
             runtime: Path::new("/modules/oxwsgi_runtime.abi3.so"),
+            environment: vec![(b"STAGE".to_vec(), b"test".to_vec())],
         }
     }
 
@@ -185,6 +203,7 @@ mod tests {
                     process_group: group.into(),
                     application_group: b"a"[..].into(),
                     needs_python: true,
+                    ..ImportScript::default()
                 })
                 .into(),
             ..ProcessSettings::default()
@@ -196,6 +215,7 @@ mod tests {
         assert!(group.foreign);
         assert_eq!((group.socket_user, group.backlog, group.socket_buffers), (7, 7, (1024, 0)));
         assert_eq!((group.umask, group.home.as_deref()), (Some(0o27), Some(&b"/srv"[..])));
+        assert_eq!(group.environment, [(b"STAGE".to_vec(), b"test".to_vec())]);
         assert_eq!(group.display_name.as_deref(), Some(&b"(wsgi:shop)"[..]));
         assert_eq!(group.resources.memory, Some(5));
         let limits = group.limits;
@@ -207,7 +227,34 @@ mod tests {
         assert_eq!(python.path, [b"/a".to_vec(), b"/b".to_vec()], "WSGIPythonPath is for embedded mode");
         assert_eq!((python.optimize, python.switch_interval, python.restrict_stdout), (2, 0.5, true));
         assert_eq!(python.warnings, [b"error".to_vec()]);
-        assert_eq!(group.imports, [Import { script: b"/x.py".to_vec(), application_group: b"a".to_vec() }]);
+        let script = b"/x.py".to_vec();
+        assert_eq!(group.imports, [Import { script, application_group: b"a".to_vec(), ..Import::default() }]);
+    }
+
+    #[test]
+    fn a_new_root_changes_paths_and_no_modules() {
+        let import = |script: &[u8], script_kind| ImportScript {
+            script: script.into(),
+            script_kind,
+            callable: b"make"[..].into(),
+            factory: true,
+            process_group: b"shop"[..].into(),
+            ..ImportScript::default()
+        };
+        let imports = vec![import(b"/jail/x.py", ScriptKind::File), import(b"/jail/x", ScriptKind::Module)];
+        let process = ProcessSettings { imports, ..ProcessSettings::default() };
+        let group = complete("shop chroot=/jail", Some(account(5)), &process);
+        let import = |script: &[u8], script_kind| Import {
+            script: script.to_vec(),
+            script_kind,
+            callable: b"make".to_vec(),
+            factory: true,
+            application_group: Vec::new(),
+        };
+        assert_eq!(
+            group.imports,
+            [import(b"/x.py", ScriptKind::File), import(b"/jail/x", ScriptKind::Module)]
+        );
     }
 
     #[test]
@@ -237,20 +284,23 @@ mod tests {
     #[test]
     fn an_account_is_the_servers_where_nothing_else_is_said() {
         let nobody = User::named(b"nobody").unwrap();
-        let own = Account::of(&parse("shop"), nobody.uid, 7).unwrap();
+        let own = Account::of(&parse("shop"), nobody.uid, 7, Dialect::Httpd).unwrap();
         assert_eq!((own.uid, own.gid), (nobody.uid, 7));
         assert_eq!(own.name.as_deref(), Some(&*nobody.name));
-        let chosen = Account::of(&parse("shop user=nobody group=#8 supplementary-groups=#9"), 33, 7).unwrap();
+        let chosen =
+            Account::of(&parse("shop user=nobody group=#8 supplementary-groups=#9"), 33, 7, Dialect::Httpd)
+                .unwrap();
         assert_eq!((chosen.uid, chosen.gid, chosen.groups), (nobody.uid, 8, vec![8, 9]));
         assert_eq!(chosen.home.as_deref(), Some(&*nobody.home));
-        let nameless = Account::of(&parse("shop"), 4_000_000_000, 7).unwrap();
+        let nameless = Account::of(&parse("shop"), 4_000_000_000, 7, Dialect::Httpd).unwrap();
         assert_eq!((&nameless.name, nameless.title()), (&None, "#4000000000".to_owned()));
         assert!(nameless.groups.is_empty());
     }
 
     #[test]
     fn root_runs_no_group() {
-        assert!(Account::of(&parse("shop"), 0, 0).unwrap_err().contains("blocked from running as root"));
+        let root = Account::of(&parse("shop"), 0, 0, Dialect::Nginx).unwrap_err();
+        assert!(root.contains("blocked from running as root") && root.contains("or user who"), "{root}");
     }
 
     #[test]

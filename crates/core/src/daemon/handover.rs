@@ -3,6 +3,8 @@
 //!
 //! `oxwsgi supervise --plan=3 --control=4 --lifeline=5 --drain=6 [--adopt=7:8,-,9:10]`
 //!
+//! `oxwsgi keep` gets the same: it starts a supervisor in its turn, and others after it (see [`Role`]).
+//!
 //! All descriptors that are named there, and those that the plan's [`LogTarget`](super::LogTarget)s name, are open and inherited
 //! (without close-on-exec); standard input is the null device, standard output and errors are the server's error log.
 
@@ -15,6 +17,27 @@ use super::plan::Plan;
 
 /// In place of a group's index in [`FromSupervisor::Failed`](super::FromSupervisor::Failed): no group can start.
 pub const ALL_GROUPS: u32 = u32::MAX;
+
+/// What the program is started as.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// It starts the groups' processes and looks after them.
+    Supervisor,
+    /// It starts a supervisor and others in the place of one that dies: for a server whose own parent process cannot, because
+    /// nobody tells it of processes that it has not forked itself. It tells what its first supervisor tells, all in one when
+    /// that is ready.
+    Keeper,
+}
+
+impl Role {
+    /// The first argument.
+    pub const fn subcommand(self) -> &'static str {
+        match self {
+            Self::Supervisor => "supervise",
+            Self::Keeper => "keep",
+        }
+    }
+}
 
 /// The descriptors of a supervisor, by number.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -36,14 +59,11 @@ pub struct Handover {
 impl Handover {
     /// The program: a file beside the server's module, owned as that is.
     pub const PROGRAM: &str = "oxwsgi";
-    /// The first argument.
-    pub const SUBCOMMAND: &str = "supervise";
-
     /// The arguments after the program's name.
-    pub fn arguments(&self) -> Vec<String> {
+    pub fn arguments(&self, role: Role) -> Vec<String> {
         let Self { plan, control, lifeline, drain, adopted } = self;
         let mut arguments = vec![
-            Self::SUBCOMMAND.to_owned(),
+            role.subcommand().to_owned(),
             format!("--plan={plan}"),
             format!("--control={control}"),
             format!("--lifeline={lifeline}"),
@@ -63,11 +83,12 @@ impl Handover {
     ///
     /// # Errors
     /// The argument that is wrong, or missing.
-    pub fn parse<'a>(arguments: impl IntoIterator<Item = &'a str>) -> Result<Self, String> {
+    pub fn parse<'a>(role: Role, arguments: impl IntoIterator<Item = &'a str>) -> Result<Self, String> {
+        let subcommand = role.subcommand();
         let [mut plan, mut control, mut lifeline, mut drain] = [None; 4];
         let mut adopted = Vec::new();
         for argument in arguments {
-            let wrong = || format!("{argument:?} is no argument of `{}`", Self::SUBCOMMAND);
+            let wrong = || format!("{argument:?} is no argument of `{subcommand}`");
             let (name, value) = argument.split_once('=').ok_or_else(wrong)?;
             let place = match name {
                 "--plan" => &mut plan,
@@ -83,7 +104,7 @@ impl Handover {
             *place = Some(descriptor(value).ok_or_else(wrong)?);
         }
         let needed = |descriptor: Option<RawFd>, name: &str| {
-            descriptor.ok_or_else(|| format!("`{}` needs the argument {name}", Self::SUBCOMMAND))
+            descriptor.ok_or_else(|| format!("`{subcommand}` needs the argument {name}"))
         };
         Ok(Self {
             plan: needed(plan, "--plan")?,
@@ -141,15 +162,16 @@ mod tests {
     use crate::report::Level;
 
     fn parse(arguments: &[String]) -> Result<Handover, String> {
-        Handover::parse(arguments[1..].iter().map(String::as_str))
+        Handover::parse(Role::Supervisor, arguments[1..].iter().map(String::as_str))
     }
 
     #[test]
     fn arguments_come_back() {
         let mut handover = Handover { plan: 3, control: 4, lifeline: 5, drain: 6, adopted: vec![] };
-        assert_eq!(parse(&handover.arguments()).as_ref(), Ok(&handover));
+        assert_eq!(parse(&handover.arguments(Role::Supervisor)).as_ref(), Ok(&handover));
+        assert_eq!(handover.arguments(Role::Keeper)[0], "keep");
         handover.adopted = vec![Some((7, 8)), None, Some((9, 10))];
-        let arguments = handover.arguments();
+        let arguments = handover.arguments(Role::Supervisor);
         assert_eq!(
             arguments.join(" "),
             "supervise --plan=3 --control=4 --lifeline=5 --drain=6 --adopt=7:8,-,9:10"
@@ -159,8 +181,8 @@ mod tests {
 
     #[test]
     fn a_wrong_argument_is_named() {
-        let complaint = |text: &str| Handover::parse(text.split(' ')).unwrap_err();
-        assert!(complaint("--plan=3 --control=4 --lifeline=5").contains("needs the argument --drain"));
+        let complaint = |text: &str| Handover::parse(Role::Keeper, text.split(' ')).unwrap_err();
+        assert!(complaint("--plan=3 --control=4 --lifeline=5").contains("`keep` needs the argument --drain"));
         for wrong in ["--plan=x", "--plan=-1", "--other=1", "plan", "--adopt=7", "--adopt="] {
             assert!(complaint(wrong).contains(wrong), "{wrong}");
         }

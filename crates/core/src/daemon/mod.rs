@@ -7,14 +7,16 @@ pub mod board;
 pub mod bootstrap;
 mod draft;
 mod handover;
+mod log_target;
 mod mark;
 mod message;
 mod plan;
 
 pub use crate::config::{Limits, Resources};
 pub use draft::Draft;
-pub use handover::{ALL_GROUPS, Handover};
+pub use handover::{ALL_GROUPS, Handover, Role};
+pub use log_target::{LogTarget, NginxLog, NginxPlace, SyslogAddress, SyslogServer};
 pub use message::{
     FromSupervisor, FromWorker, LONGEST_MESSAGE, Reason, ToSupervisor, ToWorker, decode, encode,
 };
-pub use plan::{Account, Group, Import, LogTarget, Plan, Python, Server};
+pub use plan::{Account, Group, Import, Plan, Python, Server};

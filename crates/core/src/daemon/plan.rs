@@ -5,8 +5,10 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::log_target::LogTarget;
 use crate::config::{Limits, Resources};
-use crate::report::Level;
+use crate::dialect::Dialect;
+use crate::request::ScriptKind;
 
 /// All groups of one server, of one reading of its configuration.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -28,21 +30,14 @@ pub struct Plan {
     pub groups: Vec<Group>,
 }
 
-/// A place for lines of text that belong to no request.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum LogTarget {
-    /// Number of the inherited descriptor, and the least severe level that is written.
-    Descriptor(i32, Level),
-    /// `syslog(3)` with this facility, and the level.
-    Syslog(i32, Level),
-}
-
 /// Facts about the server (`apache.version` and its like).
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Server {
+    /// What it is, and so what its settings are called.
+    pub dialect: Dialect,
     /// Major, minor, patch; all 0 where the server is not httpd.
     pub version: [u32; 3],
-    /// `apache.description`.
+    /// `apache.description`; name and version of a server that is not httpd.
     pub description: Vec<u8>,
     /// `apache.mpm_name`.
     pub mpm_name: Vec<u8>,
@@ -100,6 +95,8 @@ pub struct Group {
     pub lang: Option<Vec<u8>>,
     /// `LC_ALL`, and the locale set with it.
     pub locale: Option<Vec<u8>>,
+    /// Variables of the environment, names and values (nginx's `wsgi_env`); stronger than all others.
+    pub environment: Vec<(Vec<u8>, Vec<u8>)>,
     /// What `ps` shows, `%{GROUP}` expanded.
     pub display_name: Option<Vec<u8>>,
     /// What the kernel limits.
@@ -146,10 +143,16 @@ pub struct Python {
 }
 
 /// A script to load when a process starts.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Import {
-    /// Path of the script.
+    /// Path of the script, or name of the module.
     pub script: Vec<u8>,
+    /// What `script` names.
+    pub script_kind: ScriptKind,
+    /// The callable that must be there; empty loads the script and looks for none.
+    pub callable: Vec<u8>,
+    /// Whether the callable is called, to make the application.
+    pub factory: bool,
     /// Interpreter; empty is the main one.
     pub application_group: Vec<u8>,
 }

@@ -5,6 +5,7 @@ use std::io;
 use std::path::PathBuf;
 
 use super::answer::OLDEST;
+use crate::dialect::Dialect;
 use crate::os::End;
 
 /// Who is to run a home's Python. It decides what is needed of it, and which settings a cure is about.
@@ -12,7 +13,8 @@ use crate::os::End;
 pub enum Runner {
     /// The server's own processes, which load its shared library; `WSGIPythonHome` names the home.
     Server,
-    /// A daemon group, which executes it; `WSGIPythonHome` names the home, for the group has no `python-home`.
+    /// A daemon group, which executes it; `WSGIPythonHome` names the home, for the group has no `python-home`. (In either
+    /// server's [`Dialect`].)
     Group,
     /// A daemon group with a `python-home`.
     GroupWithHome,
@@ -23,6 +25,8 @@ pub enum Runner {
 pub struct HomeError {
     /// For whom.
     pub runner: Runner,
+    /// In which configuration.
+    pub dialect: Dialect,
     /// The value of the setting; `None` stands for the `python3` on `PATH`.
     pub home: Option<PathBuf>,
     /// The program that answered, when one did.
@@ -130,14 +134,16 @@ impl fmt::Display for HomeError {
             Runner::Server => ("User and Group", "ChrootDir"),
             Runner::Group | Runner::GroupWithHome => ("user= and group=", "chroot="),
         };
+        let (option, directive) = (self.dialect.option("python-home"), self.dialect.python_home());
         match (self.runner, &self.home) {
-            (Runner::GroupWithHome, Some(home)) => write!(f, "python-home={}: ", home.display())?,
-            (_, Some(home)) => write!(f, "WSGIPythonHome {}: ", home.display())?,
+            (Runner::GroupWithHome, Some(home)) => write!(f, "{option}={}: ", home.display())?,
+            (_, Some(home)) => write!(f, "{directive} {}: ", home.display())?,
             (Runner::Server, None) => {
-                f.write_str("WSGIPythonHome is not set, and the python3 on PATH cannot be used: ")?;
+                write!(f, "{directive} is not set, and the python3 on PATH cannot be used: ")?;
             }
-            (_, None) => f.write_str(
-                "neither python-home= nor WSGIPythonHome is set, and the python3 on PATH cannot be used: ",
+            (_, None) => write!(
+                f,
+                "neither {option}= nor {directive} is set, and the python3 on PATH cannot be used: ",
             )?,
         }
         if let Some(program) = &self.program {

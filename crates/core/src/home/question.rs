@@ -9,6 +9,7 @@ use std::time::Duration;
 use super::answer::Python;
 use super::error::{HomeError, Reason, Runner};
 use super::runtime::RuntimeFiles;
+use crate::dialect::Dialect;
 use crate::os::{Account, End, Errand, Obstacle, Report, Running, Step, environment};
 
 /// Isolated, without site-packages: nothing but the interpreter itself speaks.
@@ -20,6 +21,7 @@ const LIBRARY: &str = "library";
 #[derive(Clone, Debug)]
 pub struct Question {
     runner: Runner,
+    dialect: Dialect,
     home: Option<PathBuf>,
     programs: Vec<PathBuf>,
     user: Option<String>,
@@ -52,7 +54,21 @@ impl Question {
         )
         .try_reading(runtimes.names())
         .environment(environment(std::env::vars_os(), false, []));
-        Self { runner, home: home.map(Path::to_owned), programs, user: None, root: None, runtimes, errand }
+        Self {
+            runner,
+            dialect: Dialect::Httpd,
+            home: home.map(Path::to_owned),
+            programs,
+            user: None,
+            root: None,
+            runtimes,
+            errand,
+        }
+    }
+
+    /// Asks for a server whose configuration is written so.
+    pub fn dialect(self, dialect: Dialect) -> Self {
+        Self { dialect, ..self }
     }
 
     /// Asks as `account`, which the configuration calls `user`, with `root` as the root of the file system.
@@ -161,6 +177,7 @@ impl Asked<'_> {
         let answer = running.and_then(|running| question.conclude(running, limit, &mut program));
         answer.map_err(|reason| HomeError {
             runner: question.runner,
+            dialect: question.dialect,
             home: question.home.clone(),
             program,
             user: question.user.clone(),
@@ -321,6 +338,10 @@ mod tests {
         );
         assert_holds(&complaint(Runner::Group, home), &["WSGIPythonHome /no/such/home: there is no such"]);
         assert_holds(&complaint(Runner::Group, None), &["neither python-home= nor WSGIPythonHome is set"]);
+        let in_nginx =
+            |runner, home| question(runner, home).dialect(Dialect::Nginx).ask().unwrap_err().to_string();
+        assert_holds(&in_nginx(Runner::GroupWithHome, home), &["python_home=/no/such/home: there is"]);
+        assert_holds(&in_nginx(Runner::Group, home), &["wsgi_python_home /no/such/home: there is"]);
     }
 
     #[test]

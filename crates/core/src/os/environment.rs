@@ -12,9 +12,10 @@ const ALLOWED: [&str; 6] = ["PATH", "LANG", "LC_*", "TZ", "TMPDIR", "PYTHON*"];
 
 /// What belongs to the server or to its service manager (`systemd.exec(5)`, `sd_notify(3)`, `sd_listen_fds(3)`), or says where a
 /// Python is that is not the group's.
-const WITHHELD: [&str; 19] = [
+const WITHHELD: [&str; 20] = [
     "APACHE_*",
     "HTTPD*",
+    "NGINX*",
     "NOTIFY_SOCKET",
     "LISTEN_*",
     "WATCHDOG_*",
@@ -39,11 +40,11 @@ const WITHHELD: [&str; 19] = [
 pub fn environment(
     server: impl IntoIterator<Item = (OsString, OsString)>,
     foreign: bool,
-    more: impl IntoIterator<Item = (&'static str, Vec<u8>)>,
+    more: impl IntoIterator<Item = (Vec<u8>, Vec<u8>)>,
 ) -> Vec<CString> {
     let server = server.into_iter().map(|(name, value)| (name.into_vec(), value.into_vec()));
     let mut variables: BTreeMap<_, _> = server.filter(|(name, _)| passes(name, foreign)).collect();
-    variables.extend(more.into_iter().map(|(name, value)| (name.as_bytes().to_vec(), value)));
+    variables.extend(more);
     variables
         .into_iter()
         .filter_map(|(name, value)| CString::new([name.as_slice(), b"=", value.as_slice()].concat()).ok())
@@ -71,7 +72,8 @@ mod tests {
     fn what_is_set_besides_comes_instead() {
         let server = [("PATH", "/bin"), ("LANG", "C"), ("SECRET", "1")];
         let server = server.map(|(name, value)| (name.into(), value.into()));
-        let found = environment(server, true, [("LANG", b"de_DE".to_vec()), ("HOME", b"a\0".to_vec())]);
+        let more = [("LANG", "de_DE"), ("HOME", "a\0")].map(|(name, value)| (name.into(), value.into()));
+        let found = environment(server, true, more);
         assert_eq!(found, [c"LANG=de_DE".to_owned(), c"PATH=/bin".to_owned()]);
     }
 
@@ -90,7 +92,9 @@ mod tests {
         for name in ["SECRET", "HOME", "PATH", "DATABASE_URL"] {
             assert!(passes(name.as_bytes(), false), "{name}");
         }
-        for name in ["APACHE_RUN_DIR", "LISTEN_FDS", "INVOCATION_ID", "PYTHONHOME", "CREDENTIALS_DIRECTORY"] {
+        for name in
+            ["APACHE_RUN_DIR", "NGINX", "LISTEN_FDS", "INVOCATION_ID", "PYTHONHOME", "CREDENTIALS_DIRECTORY"]
+        {
             assert!(!passes(name.as_bytes(), false), "{name}");
         }
     }

@@ -37,7 +37,7 @@ pub(super) fn take_descriptors(descriptors: &[RawFd]) {
 }
 
 /// No signal has a handler of the process that was forked, or is ignored or blocked as there.
-pub(super) fn reset_signals() {
+pub fn reset_signals() {
     // Real-time signals too: `ignored` is inherited by a program.
     for signal in 1..=64 {
         // SAFETY: plain numbers; those that are no signal, or cannot be changed, are refused.

@@ -10,7 +10,7 @@ const DAYS: [&str; 7] = ["Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat"];
 const MONTHS: [&str; 12] =
     ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
 
-/// A moment in local time; shown as `ctime` does, with microseconds (httpd's `%{u}t`).
+/// A moment in local time; shown as `ctime` does, with microseconds (httpd's `%{u}t`), or as nginx does.
 #[derive(Clone, Copy, Debug)]
 pub struct LocalTime {
     broken_down: libc::tm,
@@ -29,14 +29,41 @@ impl LocalTime {
         let broken_down = unsafe { broken_down.assume_init() };
         Self { broken_down, microseconds: since.subsec_micros() }
     }
+
+    /// As in nginx's error log: `2026/11/21 15:00:00`.
+    pub fn by_year(self) -> impl fmt::Display {
+        let Self { broken_down: time, .. } = self;
+        fmt::from_fn(move |f| {
+            write!(
+                f,
+                "{:04}/{:02}/{:02} {:02}:{:02}:{:02}",
+                i64::from(time.tm_year) + 1900,
+                time.tm_mon + 1,
+                time.tm_mday,
+                time.tm_hour,
+                time.tm_min,
+                time.tm_sec
+            )
+        })
+    }
+
+    /// As in a message to the system's log (RFC 3164, 4.1.2): `Nov  1 15:00:00`.
+    pub fn by_month(self) -> impl fmt::Display {
+        let Self { broken_down: time, .. } = self;
+        fmt::from_fn(move |f| {
+            let month = name(&MONTHS, time.tm_mon);
+            write!(f, "{month} {:2} {:02}:{:02}:{:02}", time.tm_mday, time.tm_hour, time.tm_min, time.tm_sec)
+        })
+    }
+}
+
+fn name(names: &[&'static str], index: i32) -> &'static str {
+    usize::try_from(index).ok().and_then(|index| names.get(index).copied()).unwrap_or("???")
 }
 
 impl fmt::Display for LocalTime {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let time = &self.broken_down;
-        let name = |names: &[&'static str], index: i32| {
-            usize::try_from(index).ok().and_then(|index| names.get(index).copied()).unwrap_or("???")
-        };
         write!(
             f,
             "{} {} {:02} {:02}:{:02}:{:02}.{:06} {}",
@@ -57,7 +84,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_moment_is_shown_as_httpd_does() {
+    fn a_moment_is_shown_as_servers_do() {
         // SAFETY: as in `now`.
         let mut broken_down: libc::tm = unsafe { MaybeUninit::zeroed().assume_init() };
         broken_down.tm_wday = 6;
@@ -65,6 +92,8 @@ mod tests {
         (broken_down.tm_hour, broken_down.tm_min, broken_down.tm_sec) = (11, 6, 35);
         let time = LocalTime { broken_down, microseconds: 456 };
         assert_eq!(time.to_string(), "Sat Nov 01 11:06:35.000456 2026");
+        assert_eq!(time.by_year().to_string(), "2026/11/01 11:06:35");
+        assert_eq!(time.by_month().to_string(), "Nov  1 11:06:35");
         assert!(LocalTime::now().broken_down.tm_year > 125);
     }
 }

@@ -28,6 +28,7 @@ pub use account::Account;
 pub use child::{Process, exists, watch};
 pub use environment::environment;
 pub use errand::Errand;
+pub use forked::reset_signals;
 pub use inherited::inherited;
 pub use launch::{Launch, Launched, Limit, LimitKind, Notes, raise_descriptor_limit};
 pub use local_time::LocalTime;

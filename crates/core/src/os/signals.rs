@@ -14,6 +14,27 @@ use libc::c_int;
 ///
 /// The handlers of a server may end the process at once, which they must do on the server's own threads only.
 pub fn with_all_blocked<R>(body: impl FnOnce() -> R) -> R {
+    let mut all = MaybeUninit::<libc::sigset_t>::uninit();
+    // SAFETY: writes the set it is given.
+    unsafe { libc::sigfillset(all.as_mut_ptr()) };
+    // SAFETY: written by the call above.
+    with_blocked(&unsafe { all.assume_init() }, body)
+}
+
+/// Runs `body`, which starts processes and waits for them, without the process's handler of `SIGCHLD`: that of a server may
+/// wait for any child, and leave nothing to be known of ours.
+pub fn with_children_unnoticed<R>(body: impl FnOnce() -> R) -> R {
+    let mut one = MaybeUninit::<libc::sigset_t>::uninit();
+    // SAFETY: writes the set it is given.
+    unsafe { libc::sigemptyset(one.as_mut_ptr()) };
+    // SAFETY: changes the set that the call above has written.
+    unsafe { libc::sigaddset(one.as_mut_ptr(), libc::SIGCHLD) };
+    // SAFETY: written by the calls above.
+    with_blocked(&unsafe { one.assume_init() }, body)
+}
+
+/// Runs `body` with `signals` blocked on this thread, beside those that are already.
+fn with_blocked<R>(signals: &libc::sigset_t, body: impl FnOnce() -> R) -> R {
     struct Restore(libc::sigset_t);
 
     impl Drop for Restore {
@@ -23,12 +44,9 @@ pub fn with_all_blocked<R>(body: impl FnOnce() -> R) -> R {
         }
     }
 
-    let mut all = MaybeUninit::<libc::sigset_t>::uninit();
-    // SAFETY: writes the set it is given.
-    unsafe { libc::sigfillset(all.as_mut_ptr()) };
     let mut old = MaybeUninit::<libc::sigset_t>::uninit();
-    // SAFETY: a full set, and a place for the old one, which it writes; with these arguments it cannot fail.
-    unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, all.as_ptr(), old.as_mut_ptr()) };
+    // SAFETY: reads a set, and writes the old one to its place; with these arguments it cannot fail.
+    unsafe { libc::pthread_sigmask(libc::SIG_BLOCK, signals, old.as_mut_ptr()) };
     // SAFETY: written by the call above.
     let _restore = Restore(unsafe { old.assume_init() });
     body()

@@ -1,10 +1,10 @@
 //! A request on its way to the worker: what [`RequestView`] borrows from the server, borrowed from the frame instead.
 
 use super::field::{Reader, Write};
-use super::frame::{FrameHeader, Kind, WireError, framed};
+use super::frame::{FrameHeader, HEADER, Kind, WireError, framed};
 use crate::borrowed::Slice;
 use crate::request::{
-    Authorization, BodyLength, ExtraVariable, Field, RequestView, Target, Variable, Variables,
+    Authorization, BodyLength, ExtraVariable, Field, RequestView, ScriptKind, Target, Variable, Variables,
 };
 
 /// The last number that a request can have, on its connection or on the [mark](crate::daemon::board::Mark) of that; a
@@ -22,6 +22,8 @@ const HTTPS: u8 = 2;
 const HEAD: u8 = 4;
 const CONTENT_FILTERS: u8 = 8;
 const IGNORE_ACTIVITY: u8 = 16;
+const MODULE: u8 = 32;
+const FACTORY: u8 = 64;
 
 /// The part of a body that comes with its request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -89,6 +91,8 @@ pub fn encode_request(out: &mut Vec<u8>, view: &RequestView<'_>, sequence: u32, 
         let flag = |is_set, flag| if is_set { flag } else { 0 };
         out.u8(flag(view.target.script_reloading, SCRIPT_RELOADING)
             | flag(view.target.ignore_activity, IGNORE_ACTIVITY)
+            | flag(view.target.script_kind == ScriptKind::Module, MODULE)
+            | flag(view.target.factory, FACTORY)
             | flag(view.https, HTTPS)
             | flag(view.head, HEAD)
             | flag(view.content_filters, CONTENT_FILTERS));
@@ -128,6 +132,13 @@ pub fn encode_request(out: &mut Vec<u8>, view: &RequestView<'_>, sequence: u32, 
     });
 }
 
+/// Changes the number of the request in a frame, which starts with the frame's header, for another connection.
+pub fn set_sequence(frame: &mut [u8], sequence: u32) {
+    if let Some(place) = frame.get_mut(HEADER..HEADER + size_of::<u32>()) {
+        place.copy_from_slice(&sequence.to_le_bytes());
+    }
+}
+
 fn decode(mut reader: Reader<'_>) -> Option<DecodedRequest<'_>> {
     let sequence = reader.u32().filter(|sequence| (1..=LAST_SEQUENCE).contains(sequence))?;
     let (request_start, queue_start) = (reader.i64()?, reader.i64()?);
@@ -149,7 +160,9 @@ fn decode(mut reader: Reader<'_>) -> Option<DecodedRequest<'_>> {
         process_group: reader.bytes()?.into(),
         application_group: reader.bytes()?.into(),
         script: reader.bytes()?.into(),
+        script_kind: if flags & MODULE == 0 { ScriptKind::File } else { ScriptKind::Module },
         callable: reader.bytes()?.into(),
+        factory: flags & FACTORY != 0,
         resource: reader.bytes()?.into(),
         script_mtime,
         script_reloading: flags & SCRIPT_RELOADING != 0,
@@ -256,6 +269,13 @@ mod tests {
         assert!(view.target.script_reloading && view.https && !view.head && view.content_filters);
         assert_eq!((view.body, view.authorization), (BodyLength::Bytes(7), Authorization::AllPassed));
         assert_eq!((view.request_start, view.queue_start, view.daemon_start), (1, 2, 0));
+    }
+
+    #[test]
+    fn a_request_gets_another_number() {
+        let mut bytes = encoded(Inline::Nothing);
+        set_sequence(&mut bytes, 77);
+        assert_eq!(DecodedRequest::decode(&bytes[super::super::HEADER..]).unwrap().head.sequence, 77);
     }
 
     #[test]

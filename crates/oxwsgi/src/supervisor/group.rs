@@ -95,7 +95,8 @@ impl Group {
     ) -> Result<Self, String> {
         let mut plan = whole.groups[index].clone();
         settle_account(&mut plan)?;
-        let recipe = Recipe::new(&plan, server, descriptors)?;
+        let dialect = whole.server.dialect;
+        let recipe = Recipe::new(&plan, server, descriptors, dialect)?;
         let now = Instant::now();
         // All may be replaced at once, and two may end late.
         let slots = plan.processes.saturating_mul(2).saturating_add(2);
@@ -109,7 +110,7 @@ impl Group {
             None => {
                 let (board, descriptor) = Board::create(slots, plan.threads)
                     .map_err(|error| format!("its shared memory cannot be made: {error}"))?;
-                (Socket::create(&plan)?, board, descriptor)
+                (Socket::create(&plan, dialect)?, board, descriptor)
             }
         };
         let mut peers = vec![plan.socket_user, whole.server_user];

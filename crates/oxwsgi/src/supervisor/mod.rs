@@ -11,17 +11,14 @@
 
 mod crew;
 mod group;
-
-mod line;
-mod log;
+pub mod log;
 mod memory;
 mod obituary;
 mod pace;
-mod parent;
-mod pipe;
+pub mod parent;
 mod recipe;
 mod session;
-mod signals;
+pub mod signals;
 mod slots;
 mod socket;
 mod source;
@@ -30,7 +27,7 @@ mod worker;
 
 use std::process::ExitCode;
 
-use oxwsgi_core::daemon::{ALL_GROUPS, FromSupervisor, Handover};
+use oxwsgi_core::daemon::{ALL_GROUPS, FromSupervisor, Handover, Role};
 use oxwsgi_core::os::{raise_descriptor_limit, syslog};
 
 use crate::problem::Problem;
@@ -42,7 +39,9 @@ use crate::supervisor::session::Session;
 /// # Errors
 /// It was not started by a server.
 pub fn run(arguments: &[String]) -> Result<ExitCode, Problem> {
-    let handover = Handover::parse(arguments.iter().map(String::as_str)).map_err(not_for_people)?;
+    let not_for_people = |text| not_for_people(Role::Supervisor, text);
+    let handover =
+        Handover::parse(Role::Supervisor, arguments.iter().map(String::as_str)).map_err(not_for_people)?;
     let mut parent = Parent::take(&handover).map_err(not_for_people)?;
     // From here on it is the parent who reads what is wrong.
     supervise(&handover, &mut parent).or_else(|text| {
@@ -67,8 +66,12 @@ fn supervise(handover: &Handover, parent: &mut Parent) -> Result<ExitCode, Strin
     Ok(session.run(adopted, descriptors))
 }
 
-fn not_for_people(text: String) -> Problem {
-    Problem::new("`oxwsgi supervise` is started by the server's module, with descriptors that only it has")
-        .detail(text)
-        .cure("let httpd start it: it does so for each configuration with a WSGIDaemonProcess")
+/// Somebody has started by hand what only a server can start.
+pub fn not_for_people(role: Role, text: String) -> Problem {
+    let command = role.subcommand();
+    Problem::new(format!(
+        "`oxwsgi {command}` is started by the server's module, with descriptors that only it has"
+    ))
+    .detail(text)
+    .cure("let the server start it: it does so for each configuration with daemon process groups")
 }

@@ -7,6 +7,7 @@ use std::fmt::Write;
 use std::time::Duration;
 
 use oxwsgi_core::daemon::{Group, bootstrap};
+use oxwsgi_core::dialect::Dialect;
 use oxwsgi_core::os::{Account, Launch, Limit, LimitKind, Obstacle, Step, environment};
 
 /// The launch of a group's processes.
@@ -16,10 +17,12 @@ pub struct Recipe {
     pub launch: Launch,
     limits: Vec<Limit>,
     folders: Vec<Vec<u8>>,
+    dialect: Dialect,
 }
 
 impl Recipe {
-    /// `server` are the variables of the server; `descriptors` is the limit that was there before this process raised its own.
+    /// `server` are the variables of the server, whose settings are called as in `dialect`; `descriptors` is the limit that was
+    /// there before this process raised its own.
     ///
     /// # Errors
     /// A path or name cannot be handed to the system.
@@ -27,6 +30,7 @@ impl Recipe {
         group: &Group,
         server: impl IntoIterator<Item = (OsString, OsString)>,
         descriptors: Option<Limit>,
+        dialect: Dialect,
     ) -> Result<Self, String> {
         let arguments = c_texts(bootstrap::command(group))?;
         let limits: Vec<Limit> = limits(group).chain(descriptors).collect();
@@ -37,7 +41,8 @@ impl Recipe {
             let groups = if account.groups.is_empty() { own() } else { account.groups.clone() };
             Account::with_groups(account.uid, account.gid, groups)
         });
-        let environment = environment(server, group.foreign, bootstrap::environment(group));
+        let own = bootstrap::environment(group).into_iter().map(|(name, value)| (name.into(), value));
+        let environment = environment(server, group.foreign, own.chain(group.environment.iter().cloned()));
         let launch = Launch::new(arguments, environment)
             .limits(limits.clone())
             .priority(group.resources.cpu_priority)
@@ -45,7 +50,7 @@ impl Recipe {
             .root(root)
             .account(account)
             .folders(c_texts(folders.clone())?);
-        Ok(Self { launch, limits, folders })
+        Ok(Self { launch, limits, folders, dialect })
     }
 
     /// Why no process could be started, and what to do about it; none when the obstacles are no reason.
@@ -63,8 +68,9 @@ impl Recipe {
     pub fn refused_priority(&self, group: &Group, obstacles: &[Obstacle]) -> Option<String> {
         let obstacle = obstacles.iter().find(|obstacle| obstacle.step == Step::Priority)?;
         let (name, priority) = (lossy(&group.name), group.resources.cpu_priority);
+        let option = self.dialect.option("cpu-priority");
         Some(format!(
-            "cpu-priority={priority} of daemon process group '{name}' could not be set: {}.",
+            "{option}={priority} of daemon process group '{name}' could not be set: {}.",
             obstacle.reason
         ))
     }
@@ -104,7 +110,7 @@ impl Recipe {
                     Some(LimitKind::AddressSpace) => "virtual-memory-limit",
                     Some(LimitKind::Descriptors) | None => "the number of open files",
                 };
-                format!("setting {option}: {reason}")
+                format!("setting {}: {reason}", self.dialect.option(option))
             }
             Step::Folder => {
                 let home = self.folders.last().map(Vec::as_slice).unwrap_or_default();
@@ -115,6 +121,7 @@ impl Recipe {
             }
             Step::Priority | Step::Read(_) => reason.to_string(),
         };
+        let python_home = self.dialect.option("python-home");
         // Writing to a text cannot fail.
         let _ = match (step, folder, reason.raw_os_error()) {
             (_, Some(folder), _) => {
@@ -126,12 +133,12 @@ impl Recipe {
             }
             (Step::Folder, _, Some(libc::ENOENT)) => write!(text, "; create it, or change home="),
             (Step::Execute(_), _, Some(libc::ENOENT)) if group.chroot.is_some() => {
-                write!(text, "; python-home names a Python inside of the chroot directory")
+                write!(text, "; {python_home} names a Python inside of the chroot directory")
             }
             (Step::Execute(_), _, Some(libc::ENOENT)) => {
                 write!(
                     text,
-                    "; python-home was replaced while the server was running: start the server again"
+                    "; {python_home} was replaced while the server was running: start the server again"
                 )
             }
             _ => Ok(()),

@@ -8,6 +8,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use oxwsgi_core::daemon::Group;
+use oxwsgi_core::dialect::Dialect;
 use oxwsgi_core::os::Account;
 use rustix::fs::{AtFlags, FileType, Mode, OFlags, Uid};
 use rustix::io::Errno;
@@ -27,29 +28,31 @@ impl Socket {
     ///
     /// # Errors
     /// What cannot be done, and what to do about it.
-    pub fn create(group: &Group) -> Result<Self, String> {
+    pub fn create(group: &Group, dialect: Dialect) -> Result<Self, String> {
         let path = PathBuf::from(OsStr::from_bytes(&group.socket));
         let failed = |doing: &str, error: Errno| {
             let error = std::io::Error::from(error);
-            format!("{doing} its socket {}: {error}; WSGISocketPrefix chooses another place", path.display())
+            let directive = dialect.socket_prefix();
+            format!("{doing} its socket {}: {error}; {directive} chooses another place", path.display())
         };
-        let address = SocketAddrUnix::new(path.as_path()).map_err(|_| too_long(&path))?;
+        let address = SocketAddrUnix::new(path.as_path()).map_err(|_| too_long(&path, dialect))?;
         let listener =
             rustix::net::socket_with(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None)
                 .map_err(|error| failed("creating", error))?;
+        let setting = |option| format!("setting {} of", dialect.option(option));
         let (send, receive) = group.socket_buffers;
         if send > 0 {
             sockopt::set_socket_send_buffer_size(&listener, send as usize)
-                .map_err(|error| failed("setting send-buffer-size of", error))?;
+                .map_err(|error| failed(&setting("send-buffer-size"), error))?;
         }
         if receive > 0 {
             sockopt::set_socket_recv_buffer_size(&listener, receive as usize)
-                .map_err(|error| failed("setting receive-buffer-size of", error))?;
+                .map_err(|error| failed(&setting("receive-buffer-size"), error))?;
         }
         match bind(&listener, &address) {
             Err(Errno::ADDRINUSE) if is_socket(&path) => {
                 if is_alive(&address) {
-                    return Err(in_use(&path));
+                    return Err(in_use(&path, dialect));
                 }
                 rustix::fs::unlink(&path).map_err(|error| failed("replacing", error))?;
                 bind(&listener, &address)
@@ -135,18 +138,20 @@ fn identity(path: &Path) -> Option<(u64, u64)> {
     is_socket.then_some((status.st_dev, status.st_ino))
 }
 
-fn in_use(path: &Path) -> String {
+fn in_use(path: &Path, dialect: Dialect) -> String {
     format!(
-        "its socket {} is in use by another server; WSGISocketPrefix chooses another place",
-        path.display()
+        "its socket {} is in use by another server; {} chooses another place",
+        path.display(),
+        dialect.socket_prefix()
     )
 }
 
-fn too_long(path: &Path) -> String {
+fn too_long(path: &Path, dialect: Dialect) -> String {
     format!(
-        "the path of its socket, {}, has {} bytes, and a socket's may have 107: choose a shorter WSGISocketPrefix",
+        "the path of its socket, {}, has {} bytes, and a socket's may have 107: choose a shorter {}",
         path.display(),
-        path.as_os_str().len()
+        path.as_os_str().len(),
+        dialect.socket_prefix()
     )
 }
 

@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use oxwsgi_core::daemon::board::{Board, State};
 use oxwsgi_core::daemon::{
     Account, FromSupervisor, FromWorker, Group, Handover, Limits, LogTarget, Plan, Python, Reason, Resources,
-    Server, ToSupervisor, decode, encode,
+    Role, Server, ToSupervisor, decode, encode,
 };
 use oxwsgi_core::os::packet::{self, Wait};
 use oxwsgi_core::report::Level;
@@ -91,6 +91,7 @@ impl Site {
             home: None,
             lang: None,
             locale: None,
+            environment: Vec::new(),
             display_name: None,
             resources: Resources::default(),
             limits: Limits { shutdown: Some(Duration::from_secs(5)), ..Limits::default() },
@@ -125,6 +126,15 @@ impl Site {
     }
 
     pub fn supervise_bytes(&self, plan: &[u8], adopted: &[Option<&Known>]) -> Supervised<'_> {
+        self.start(Role::Supervisor, plan, adopted)
+    }
+
+    /// Starts a keeper, which starts a supervisor.
+    pub fn keep(&self, plan: &Plan) -> Supervised<'_> {
+        self.start(Role::Keeper, &encode(plan), &[])
+    }
+
+    fn start(&self, role: Role, plan: &[u8], adopted: &[Option<&Known>]) -> Supervised<'_> {
         let file = tempfile::tempfile().unwrap();
         (&file).write_all(plan).unwrap();
         let (control, theirs) = packet::pair().unwrap();
@@ -146,7 +156,7 @@ impl Site {
             adopted.iter().flatten().flat_map(|known| [known.listener.as_fd(), known.descriptor.as_fd()]),
         );
         let mut command = Command::new(env!("CARGO_BIN_EXE_oxwsgi"));
-        command.args(handover.arguments()).stdin(Stdio::null());
+        command.args(handover.arguments(role)).stdin(Stdio::null());
         command.env("SERVERS_SECRET", "1").env("APACHE_RUN_DIR", "1").env("LISTEN_FDS", "1");
         let child = {
             let _alone = STARTING.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
@@ -273,6 +283,13 @@ impl Supervised<'_> {
         packet::send(&self.control, &encode(&ToSupervisor::Drain), &[], Wait::Socket).unwrap();
     }
 
+    /// Waits for the end of the control socket.
+    pub fn hangs_up(&self) -> bool {
+        let mut buffer = [0; 4096];
+        eventually(|| packet::receive(&self.control, &mut buffer, 2, Wait::Never).ok())
+            .is_some_and(|packet| packet.length == 0)
+    }
+
     /// Waits for its end.
     pub fn ended(&mut self) -> ExitStatus {
         let child = &mut self.child;
@@ -304,6 +321,12 @@ pub fn eventually<R>(mut look: impl FnMut() -> Option<R>) -> Option<R> {
     None
 }
 
+/// The processes that a process has started and not waited for.
+pub fn children(pid: u32) -> Vec<u32> {
+    let list = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap_or_default();
+    list.split_whitespace().map(|pid| pid.parse().unwrap()).collect()
+}
+
 /// Whether a process is there, and not only waiting to be waited for.
 pub fn is_alive(pid: u32) -> bool {
     let status = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
@@ -311,8 +334,12 @@ pub fn is_alive(pid: u32) -> bool {
 }
 
 pub fn kill(pid: u32) {
+    signal(pid, rustix::process::Signal::KILL);
+}
+
+pub fn signal(pid: u32, signal: rustix::process::Signal) {
     let pid = rustix::process::Pid::from_raw(i32::try_from(pid).unwrap()).unwrap();
-    rustix::process::kill_process(pid, rustix::process::Signal::KILL).unwrap();
+    rustix::process::kill_process(pid, signal).unwrap();
 }
 
 pub fn is_root() -> bool {

@@ -198,7 +198,7 @@ fn a_person_who_starts_it_is_told_who_does() {
     assert!(
         !output.status.success()
             && text.contains("needs the argument --control")
-            && text.contains("let httpd"),
+            && text.contains("let the server start it"),
         "{text}"
     );
     let help = Command::new(env!("CARGO_BIN_EXE_oxwsgi")).arg("--help").output().unwrap();

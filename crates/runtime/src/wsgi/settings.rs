@@ -4,7 +4,7 @@ use std::ffi::CString;
 
 use oxwsgi_core::abi::{LogSink, Start};
 use oxwsgi_core::borrowed::{Bytes, Slice};
-use oxwsgi_core::daemon::{Group, LogTarget, Server};
+use oxwsgi_core::daemon::{Group, Server};
 use oxwsgi_core::report::Level;
 
 use crate::python::{Configuration, HashSeed};
@@ -74,11 +74,10 @@ impl Settings {
     /// For a daemon process of `group`. Lines outside of requests go to `log`.
     pub fn of_group(group: &Group, server: &Server, log: LogSink) -> Self {
         let python = &group.python;
-        let (LogTarget::Descriptor(_, log_level) | LogTarget::Syslog(_, log_level)) = group.log;
         let is_service = group.threads == 0;
         Self {
             log,
-            log_level,
+            log_level: group.log.level(),
             python_path: python.path.clone(),
             home: group.home.clone(),
             python_eggs: python.eggs.clone(),

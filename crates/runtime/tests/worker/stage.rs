@@ -22,7 +22,9 @@ use oxwsgi_core::daemon::{
 use oxwsgi_core::exchange::{Outcome, RetryReason, Send};
 use oxwsgi_core::os::packet::{self, Wait};
 use oxwsgi_core::report::Level;
-use oxwsgi_core::request::{Authorization, BodyLength, Field, RequestView, Target, Variable, Variables};
+use oxwsgi_core::request::{
+    Authorization, BodyLength, Field, RequestView, ScriptKind, Target, Variable, Variables,
+};
 use oxwsgi_core::wire::{Hello, Inline, ReplyFrame, encode_request};
 
 /// What a test waits for comes within this time, or never.
@@ -71,6 +73,7 @@ impl Stage {
             home: None,
             lang: None,
             locale: None,
+            environment: Vec::new(),
             display_name: None,
             resources: Resources::default(),
             limits: Limits {
@@ -105,7 +108,17 @@ impl Stage {
     /// Has the script loaded at the start.
     pub fn import(mut self) -> Self {
         let script = self.script().as_os_str().as_bytes().to_vec();
-        self.group.imports.push(Import { script, application_group: Vec::new() });
+        self.group.imports.push(Import { script, ..Import::default() });
+        self
+    }
+
+    /// Adds a file to a directory of the group's `python-path`.
+    pub fn module(mut self, path: &str, source: &str) -> Self {
+        let directory = self.folder.path().join("path");
+        let file = directory.join(path);
+        std::fs::create_dir_all(file.parent().unwrap()).unwrap();
+        std::fs::write(file, source).unwrap();
+        self.group.python.path = vec![directory.into_os_string().into_encoded_bytes()];
         self
     }
 
@@ -362,6 +375,8 @@ pub struct Answer {
     pub was_read: bool,
     /// Whether all bytes had been announced as the last.
     pub is_complete: bool,
+    /// Whether the body came as a file.
+    pub is_file: bool,
 }
 
 impl Answer {
@@ -377,6 +392,10 @@ pub struct Request<'a> {
     pub mtime: i64,
     pub queue_start: i64,
     pub application_group: &'a str,
+    /// Instead of the stage's script.
+    pub module: Option<&'a str>,
+    pub callable: &'a str,
+    pub factory: bool,
 }
 
 /// The body of a request.
@@ -391,7 +410,16 @@ pub enum Body<'a> {
 
 impl<'a> Request<'a> {
     pub fn to(path: &'a str) -> Self {
-        Self { path, body: Body::None, mtime: -1, queue_start: 0, application_group: "" }
+        Self {
+            path,
+            body: Body::None,
+            mtime: -1,
+            queue_start: 0,
+            application_group: "",
+            module: None,
+            callable: "application",
+            factory: false,
+        }
     }
 }
 
@@ -417,8 +445,10 @@ impl Connection {
             target: Target {
                 process_group: b"site"[..].into(),
                 application_group: request.application_group.into(),
-                script: self.script.as_os_str().as_bytes().into(),
-                callable: "application".into(),
+                script: request.module.map_or(self.script.as_os_str().as_bytes(), str::as_bytes).into(),
+                script_kind: request.module.map_or(ScriptKind::File, |_| ScriptKind::Module),
+                callable: request.callable.into(),
+                factory: request.factory,
                 resource: self.script.as_os_str().as_bytes().into(),
                 script_mtime: request.mtime,
                 script_reloading: request.mtime >= 0,
@@ -447,6 +477,7 @@ impl Connection {
     pub fn receive_until(&mut self, request: &Request<'_>, is_enough: impl Fn(&Answer) -> bool) -> Answer {
         use oxwsgi_core::wire::{encode_body_end, encode_body_failed, encode_body_header};
         let mut answer = Answer::default();
+        let mut file_follows = false;
         while !is_enough(&answer) {
             let Some((frame, taken)) = ReplyFrame::decode(&self.input).unwrap() else {
                 if !self.fill() {
@@ -455,6 +486,12 @@ impl Connection {
                 continue;
             };
             let mut taken = taken;
+            let is_announced = std::mem::take(&mut file_follows);
+            assert_eq!(
+                is_announced,
+                matches!(frame, ReplyFrame::File(..)),
+                "a file comes after its announcement"
+            );
             match frame {
                 ReplyFrame::Hello(hello) => self.hello = Some(hello),
                 ReplyFrame::Read => {
@@ -480,6 +517,7 @@ impl Connection {
                     std::thread::spawn(move || socket.write_all(&frames));
                 }
                 ReplyFrame::Head(head) => {
+                    file_follows = head.announces_file();
                     let head = head.head();
                     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
                     answer.status_line = text(&head.status_line);
@@ -487,6 +525,7 @@ impl Connection {
                         head.headers.iter().map(|field| (text(&field.name), text(&field.value))).collect();
                 }
                 ReplyFrame::Data(length, flags) => {
+                    assert!(!answer.is_file, "a file is the whole body");
                     while self.input.len() < taken + length {
                         assert!(self.fill(), "the connection ends inside of a frame");
                     }
@@ -500,6 +539,7 @@ impl Connection {
                     let mut bytes = vec![0; length as usize];
                     file.read_exact_at(&mut bytes, offset).unwrap();
                     answer.body.extend(bytes);
+                    answer.is_file = true;
                     answer.is_complete |= flags.has(Send::LAST);
                 }
                 ReplyFrame::Log(_, line) => answer.log.push(String::from_utf8_lossy(line).into_owned()),

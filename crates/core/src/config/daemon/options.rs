@@ -23,7 +23,7 @@ pub struct DaemonOption {
 
 impl DaemonOption {
     /// Reads a value; the error says what is wrong and what is accepted.
-    pub(super) fn set(&self, group: &mut DaemonGroup, text: &[u8]) -> Result<(), String> {
+    pub fn set(&self, group: &mut DaemonGroup, text: &[u8]) -> Result<(), String> {
         (self.setter)(group, text).map_err(|accepted| format!("{} Accepted: {accepted}", self.invalid))
     }
 }

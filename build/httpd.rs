@@ -1,12 +1,13 @@
-//! Finds the web server the module is built for and makes its bindings.
+//! The httpd that the module is built for.
 //!
-//! httpd is asked through `apxs` (from `APXS`, else on `PATH`): include folders, definitions, version. bindgen reads
+//! It is asked through `apxs` (from `APXS`, else on `PATH`): include folders, definitions, version. bindgen reads
 //! `include/apache.h`; macros, variable arguments and inline functions come in through `include/apache_shim.c`.
 
 use std::env;
-use std::panic::AssertUnwindSafe;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+
+use crate::bindings::Bindings;
 
 /// What the module uses of httpd and apr, as regular expressions for bindgen.
 const FUNCTIONS: &[&str] = &[
@@ -59,19 +60,8 @@ const VARIABLES: &[&str] = &[
     "MODULE_MAGIC_.*",
 ];
 
-fn main() {
-    println!("cargo::rerun-if-changed=build.rs");
-    let wanted = |feature: &str| env::var_os(format!("CARGO_FEATURE_{feature}")).is_some();
-    // The other choices are refused, with words, where `src/lib.rs` chooses.
-    if wanted("APACHE")
-        && !wanted("NGINX")
-        && let Err(reason) = build_for_httpd()
-    {
-        println!("cargo::error={}", reason.replace('\n', "; "));
-    }
-}
-
-fn build_for_httpd() -> Result<(), String> {
+/// Compiles the shim and makes the bindings.
+pub fn build() -> Result<(), String> {
     println!("cargo::rerun-if-changed=include/apache.h");
     println!("cargo::rerun-if-changed=include/apache_shim.h");
     println!("cargo::rerun-if-changed=include/apache_shim.c");
@@ -90,55 +80,19 @@ fn build_for_httpd() -> Result<(), String> {
         .flag_if_supported("-Werror=implicit-function-declaration")
         .try_compile("apache_shim")
         .map_err(|error| format!("include/apache_shim.c does not compile: {error}"))?;
-    generate_bindings(&httpd.flags)?;
+    let bindings = Bindings { header: "include/apache.h", server: "httpd", output: "apache.rs" };
+    bindings.write(&httpd.flags, |mut builder| {
+        builder = builder.default_macro_constant_type(bindgen::MacroTypeVariation::Signed);
+        builder = FUNCTIONS.iter().fold(builder, |builder, name| builder.allowlist_function(name));
+        builder = TYPES.iter().fold(builder, |builder, name| builder.allowlist_type(name));
+        VARIABLES.iter().fold(builder, |builder, name| builder.allowlist_var(name))
+    })?;
 
     // The server's symbols are there when it loads the module, and only then.
     if env::var("CARGO_CFG_TARGET_OS").is_ok_and(|os| os == "macos") {
         println!("cargo::rustc-cdylib-link-arg=-Wl,-undefined,dynamic_lookup");
     }
     Ok(())
-}
-
-fn generate_bindings(flags: &[String]) -> Result<(), String> {
-    let mut builder = bindgen::Builder::default()
-        .header("include/apache.h")
-        .clang_args(flags)
-        .default_enum_style(bindgen::EnumVariation::Consts)
-        .default_macro_constant_type(bindgen::MacroTypeVariation::Signed)
-        .prepend_enum_name(false)
-        .derive_debug(false)
-        .layout_tests(false)
-        .generate_comments(false)
-        .merge_extern_blocks(true)
-        .rust_edition(bindgen::RustEdition::Edition2024);
-    for name in FUNCTIONS {
-        builder = builder.allowlist_function(name);
-    }
-    for name in TYPES {
-        builder = builder.allowlist_type(name);
-    }
-    for name in VARIABLES {
-        builder = builder.allowlist_var(name);
-    }
-    let output = PathBuf::from(env::var_os("OUT_DIR").ok_or("OUT_DIR is not set")?).join("apache.rs");
-
-    // bindgen panics, and only then says so, when it cannot load libclang.
-    std::panic::set_hook(Box::new(|_| ()));
-    let generated = std::panic::catch_unwind(AssertUnwindSafe(|| builder.generate()));
-    drop(std::panic::take_hook());
-    match generated {
-        Ok(Ok(bindings)) => bindings
-            .write_to_file(&output)
-            .map_err(|error| format!("{} cannot be written: {error}", output.display())),
-        Ok(Err(error)) => Err(format!("the headers of httpd cannot be read: {error}")),
-        Err(panic) => {
-            let text = panic.downcast_ref::<String>().map_or("bindgen panicked", String::as_str);
-            Err(format!(
-                "{text}\nlibclang is needed to read the headers of httpd: install libclang-dev (Debian, Ubuntu) or \
-                 clang-devel (Red Hat, Fedora), or let LIBCLANG_PATH name the folder that holds it"
-            ))
-        }
-    }
 }
 
 /// The httpd to build for.

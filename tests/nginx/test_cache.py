@@ -1,0 +1,230 @@
+"""`wsgi_cache` and `wsgi_store`: replies that nginx keeps."""
+
+from __future__ import annotations
+
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from harness.processes import Process
+from harness.wait import wait_until
+
+PAGES = "wsgi_pass ${apps}/nginx/pages.wsgi; wsgi_script_name /app;"
+
+
+@pytest.fixture(scope="module")
+def server(start_shared):
+    return start_shared(
+        f"""
+        wsgi_cache_key $request_uri;
+        add_header X-Cache $upstream_cache_status;
+        location /app {{ {PAGES} wsgi_cache zone; wsgi_cache_valid 200 1m; }}
+        location /plain {{ {PAGES} }}
+        location /headers-decide {{ {PAGES} wsgi_script_name /headers-decide; wsgi_cache zone; }}
+        location /short {{
+            {PAGES}
+            wsgi_script_name /short;
+            wsgi_cache zone;
+            wsgi_cache_valid 200 1s;
+            wsgi_cache_use_stale error timeout http_500 updating;
+        }}
+        location /locked {{
+            {PAGES}
+            wsgi_script_name /locked;
+            wsgi_cache zone;
+            wsgi_cache_valid 200 1m;
+            wsgi_cache_lock on;
+        }}
+        location /bypassed {{
+            {PAGES}
+            wsgi_script_name /bypassed;
+            wsgi_cache zone;
+            wsgi_cache_valid 200 1m;
+            wsgi_cache_bypass $arg_fresh;
+            wsgi_no_cache $arg_private;
+        }}
+        location /posts {{
+            {PAGES}
+            wsgi_script_name /posts;
+            wsgi_cache zone;
+            wsgi_cache_valid 200 1m;
+            wsgi_cache_methods POST;
+        }}
+        location /second {{
+            {PAGES} wsgi_script_name /second; wsgi_cache zone; wsgi_cache_valid 200 1m; wsgi_cache_min_uses 2;
+        }}
+        location /files {{ wsgi_pass ${{apps}}/file_wrapper.wsgi; wsgi_cache zone; wsgi_cache_valid 200 1m; }}
+        """,
+        http="""
+        wsgi_daemon_process g threads=4;
+        wsgi_process_group g;
+        wsgi_cache_path ${root}/cache keys_zone=zone:1m max_size=100m inactive=10m;
+        """,
+    )
+
+
+def test_a_hit(server):
+    first, second = server.get("/app/calls?a=hit"), server.get("/app/calls?a=hit")
+    assert [first.headers["X-Cache"], second.headers["X-Cache"]] == ["MISS", "HIT"]
+    assert first.text == second.text
+
+
+def test_another_key(server):
+    assert server.get("/app/calls?a=one").text != server.get("/app/calls?a=other").text
+
+
+@pytest.mark.parametrize("size", [0, 100, 70_000, 5_000_000])
+def test_what_is_kept_is_whole(server, letters, size):
+    for state in ("MISS", "HIT"):
+        response = server.get(f"/app/text?size={size}")
+        assert (response.headers["X-Cache"], response.content) == (state, letters(size))
+
+
+@pytest.mark.parametrize("size", [100, 3_000_000])
+def test_a_file(server, size):
+    replies = [server.get(f"/files/file?size={size}") for _ in range(3)]
+    assert len({reply.content for reply in replies}) == 1
+    assert len(replies[0].content) == size
+
+
+def test_blocks(server, letters):
+    for state in ("MISS", "HIT"):
+        response = server.get("/app/blocks?count=50&size=9000")
+        assert (response.headers["X-Cache"], response.content) == (state, letters(9000) * 50)
+
+
+def test_a_range_of_what_is_kept(server, letters):
+    server.get("/app/text?size=50000")
+    response = server.get("/app/text?size=50000", headers={"Range": "bytes=10-19"})
+    assert (response.status_code, response.content) == (206, letters(50_000)[10:20])
+
+
+def test_a_head_request(server):
+    """Is asked as a GET, so that its reply can be kept."""
+    server.request("HEAD", "/app/text?size=321")
+    response = server.get("/app/text?size=321")
+    assert (response.headers["X-Cache"], len(response.content)) == ("HIT", 321)
+
+
+@pytest.mark.parametrize(
+    ("query", "is_kept"),
+    [
+        ("Cache-Control=max-age%3D60", True),
+        ("Cache-Control=no-store", False),
+        ("Cache-Control=private", False),
+        ("Cache-Control=max-age%3D0", False),
+        ("X-Accel-Expires=60", True),
+        ("X-Accel-Expires=0", False),
+        ("Expires=Thu,+01+Jan+2099+00:00:00+GMT", True),
+        ("Expires=Thu,+01+Jan+2015+00:00:00+GMT", False),
+        ("Cache-Control=max-age%3D60&Set-Cookie=a%3D1", False),
+        ("Cache-Control=max-age%3D60&Vary=*", False),
+        ("", False),
+    ],
+)
+def test_the_application_decides(server, query, is_kept):
+    replies = [server.get(f"/headers-decide/calls?{query}") for _ in range(2)]
+    assert (replies[0].text == replies[1].text) is is_kept
+
+
+def test_vary(server):
+    url = "/headers-decide/calls?Cache-Control=max-age%3D60&Vary=X-Kind"
+    one, other, again = (server.get(url, headers={"X-Kind": kind}).text for kind in ("a", "b", "a"))
+    assert one == again
+    assert one != other
+
+
+def test_what_is_old_is_asked_for_again(server):
+    first = server.get("/short/calls?a=old").text
+    wait_until(lambda: server.get("/short/calls?a=old").text != first, "the reply to expire", timeout=5)
+
+
+@pytest.mark.allows(r"WSGI\d{4}", "KeyError")
+def test_what_is_old_is_better_than_an_error(server, letters):
+    """The application fails when it is asked again: /text without a size."""
+    assert server.get("/short/text?size=5&a=stale").content == letters(5)
+    path = server.root / "site-is-down"
+    path.touch()
+    time.sleep(1.1)
+    response = server.get("/short/text?size=5&a=stale")
+    assert response.headers["X-Cache"] in ("EXPIRED", "STALE")
+    assert response.content == letters(5)
+
+
+def test_one_asks_for_all(server):
+    with ThreadPoolExecutor(6) as pool:
+        texts = {reply.text for reply in pool.map(lambda _: server.get("/locked/calls?a=lock"), range(6))}
+    assert len(texts) == 1
+
+
+def test_a_bypass(server):
+    kept = server.get("/bypassed/calls?a=1").text
+    assert server.get("/bypassed/calls?a=1").text == kept
+    assert server.get("/bypassed/calls?a=1&fresh=1").text != kept
+    assert server.get("/bypassed/calls?private=1").text != server.get("/bypassed/calls?private=1").text
+
+
+def test_posts(server):
+    texts = {server.post("/posts/calls?a=post", b"body").text for _ in range(3)}
+    assert len(texts) == 1
+
+
+def test_not_before_the_second_use(server):
+    texts = [server.get("/second/calls?a=uses").text for _ in range(4)]
+    assert texts[0] != texts[1]
+    assert texts[1] == texts[2] == texts[3]
+
+
+@pytest.mark.allows(r"WSGI\d{4}")
+def test_a_hit_needs_no_process(start, letters):
+    """Nor does it wait for one."""
+    server = start(
+        f"location /app {{ {PAGES} wsgi_cache zone; wsgi_cache_valid 200 1m; wsgi_cache_key $uri; }}",
+        http="wsgi_daemon_process g threads=1; wsgi_process_group g;"
+        "wsgi_cache_path ${root}/cache keys_zone=zone:1m;",
+    )
+    assert server.get("/app/text?size=9").content == letters(9)
+    with server.raw() as busy:
+        busy.request("GET /app/stepwise", "Connection: close")
+        busy.read_head()
+        assert server.get("/app/text?size=9").content == letters(9)
+        # The only thread is taken: nobody else can let it go but its process's end.
+        supervisor = next(process for process in server.processes() if process.is_supervisor)
+        for worker in supervisor.children():
+            Process.at(worker.pid).signal(9)
+        assert not busy.read_to_end().endswith(b"second")
+    assert server.get("/app/text?size=9").content == letters(9)
+
+
+@pytest.fixture
+def store(start):
+    return start(
+        f"""
+        root ${{root}}/stored;
+        location /app {{ try_files $uri @application; }}
+        location @application {{ {PAGES} wsgi_store on; wsgi_store_access user:rw group:r all:r; }}
+        """,
+        http="wsgi_daemon_process g; wsgi_process_group g;",
+        folders=["stored"],
+    )
+
+
+def test_a_store(store, letters):
+    """The second time it is a file."""
+    assert store.get("/app/text?size=100000").content == letters(100_000)
+    stored = store.root / "stored" / "app" / "text"
+    assert wait_until(lambda: stored.exists() and stored.read_bytes(), "the reply to be stored") == letters(
+        100_000
+    )
+    assert store.get("/app/text?size=5").content == letters(100_000)
+
+
+@pytest.mark.allows(r"WSGI\d{4}", "Error", "prematurely")
+def test_a_reply_that_broke_is_not_stored(store):
+    with store.raw() as connection:
+        connection.request("GET /app/endless?size=1000")
+        connection.read_head()
+        connection.abort()
+    store.settle()
+    assert not (store.root / "stored" / "app" / "endless").exists()

@@ -1,0 +1,140 @@
+"""Daemon groups as nginx's configuration makes them."""
+
+from __future__ import annotations
+
+import pwd
+
+import pytest
+
+from harness.server import server_account
+
+PAGES = "wsgi_pass ${apps}/environ.wsgi;"
+
+
+def environ_of(server, path="/app", **options):
+    response = server.get(path, **options)
+    assert response.status_code == 200, response.text
+    return {key: value for key, (_type, value) in response.json().items()}
+
+
+def supervisors(server):
+    return [process for process in server.processes() if process.is_supervisor]
+
+
+def test_the_implicit_group(start):
+    """Of locations that name none; it is one process."""
+    server = start(f"location /app {{ {PAGES} }} location /other {{ {PAGES} }}")
+    assert {environ_of(server, path)["mod_wsgi.process_group"] for path in ("/app", "/other")} == {"default"}
+    (supervisor,) = supervisors(server)
+    assert len(supervisor.children()) == 1
+    assert environ_of(server)["wsgi.multithread"] is True
+
+
+def test_no_location_no_group(start):
+    """A module that is loaded costs nothing."""
+    server = start("location / { return 200 hello; }")
+    assert server.get("/").text == "hello"
+    assert supervisors(server) == []
+    assert [process for process in server.processes() if process.is_keeper] == []
+
+
+def test_there_is_no_implicit_one_beside_those_that_are_named(start):
+    server = start(
+        f"location /app {{ {PAGES} wsgi_process_group one; }}",
+        http="wsgi_daemon_process one processes=2; wsgi_daemon_process two;",
+    )
+    assert environ_of(server)["mod_wsgi.process_group"] == "one"
+    (supervisor,) = supervisors(server)
+    assert len(supervisor.children()) == 3
+
+
+def test_inheritance(start):
+    server = start(
+        f"""
+        wsgi_process_group two;
+        location /app {{ {PAGES} }}
+        location /app/one {{ {PAGES} wsgi_process_group one; }}
+        location /app/off {{ {PAGES} wsgi_process_group off; }}
+        """,
+        http="""
+        wsgi_daemon_process one;
+        wsgi_daemon_process two;
+        wsgi_process_group one;
+        """,
+    )
+    groups = [environ_of(server, path)["mod_wsgi.process_group"] for path in ("/app", "/app/one", "/app/off")]
+    assert groups == ["two", "one", "default"]
+
+
+def test_a_group_may_be_named_before_it_is_defined(start):
+    server = start(
+        f"location /app {{ {PAGES} wsgi_process_group late; }}",
+        http="wsgi_process_group late; wsgi_daemon_process late;",
+    )
+    assert environ_of(server)["mod_wsgi.process_group"] == "late"
+
+
+def test_environment(start):
+    """nginx clears its own; what processes are to have is said."""
+    server = start(
+        "location /app { wsgi_pass ${root}/app.wsgi; } "
+        "location /one { wsgi_pass ${root}/app.wsgi; wsgi_process_group one; }",
+        http="""
+        wsgi_env COMMON "of all";
+        wsgi_env REPLACED common;
+        wsgi_daemon_process one env=OWN=1 env=REPLACED=own;
+        """,
+        files={
+            "app.wsgi": "import json, os\n"
+            "at_start = dict(os.environ)\n"
+            "def application(environ, start_response):\n"
+            "    start_response('200 OK', [])\n"
+            "    return [json.dumps(at_start).encode()]\n"
+        },
+    )
+    shown = server.get("/app").json()
+    assert (shown["COMMON"], shown["REPLACED"]) == ("of all", "common")
+    assert "OWN" not in shown
+    shown = server.get("/one").json()
+    assert (shown["COMMON"], shown["REPLACED"], shown["OWN"]) == ("of all", "own", "1")
+
+
+@pytest.mark.root
+def test_the_users_of_processes(start):
+    server = start(
+        f"location /app {{ {PAGES} }} location /one {{ {PAGES} wsgi_process_group one; }}",
+        http="wsgi_daemon_process one user=games;",
+    )
+    environ_of(server)
+    environ_of(server, "/one")
+    (supervisor,) = supervisors(server)
+    users = {process.user for process in supervisor.children()}
+    assert users == {pwd.getpwnam(name).pw_uid for name in (server_account(), "games")}
+
+
+@pytest.mark.provokes("imported by default", "imported by one")
+def test_imports(start):
+    script = "import sys\nprint('imported by', __import__('mod_wsgi').process_group, file=sys.stderr)\n"
+    server = start(
+        f"location /app {{ {PAGES} }}",
+        http="""
+        wsgi_daemon_process one;
+        wsgi_python_path "${root}/lib";
+        wsgi_import ${root}/script.py;
+        wsgi_import noted daemon=one "group=%{GLOBAL}";
+        """,
+        files={"script.py": script, "lib/noted.py": script},
+    )
+    server.error_log.wait_for("imported by default")
+    server.error_log.wait_for("imported by one")
+
+
+def test_many_workers_share_a_group(start):
+    from harness.httpd import Mpm
+
+    server = start(f"location /app {{ {PAGES} }}", mpm=Mpm(processes=3))
+    assert len(server.workers()) == 3
+    pids = {environ_of(server)["mod_wsgi.server_pid"] for _ in range(60)}
+    assert pids <= {str(worker.pid) for worker in server.workers()}
+    (supervisor,) = supervisors(server)
+    assert len(supervisor.children()) == 1

@@ -1,0 +1,281 @@
+"""The life of nginx with its groups: reload, failed reload, workers that die, binary upgrade, background."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import time
+
+import pytest
+
+from harness.config import Lines
+from harness.httpd import Mpm
+from harness.load import Load
+from harness.processes import Process, everyone
+from harness.wait import wait_until
+
+WARM = ("warm-0", "warm-1")
+
+
+def supervisors(server) -> list[Process]:
+    return [process for process in server.processes() if process.is_supervisor]
+
+
+def warm_up(site) -> None:
+    """Both processes of a site have loaded its script."""
+    connections = [site.waiting(name) for name in WARM]
+    for name in WARM:
+        site.release(name)
+    for connection in connections:
+        connection.response()
+        connection.socket.close()
+
+
+def test_ten_reloads_under_load(site):
+    """No request is lost, none runs twice."""
+    site = site("processes=2 threads=4", mpm=Mpm(processes=2))
+    warm_up(site)
+    load = Load(site.server, site.shared / "notes")
+    with load:
+        for _ in range(10):
+            load.wait_for_answers(20)
+            site.server.graceful()
+        load.wait_for_answers(50)
+    assert load.problems() == []
+    notes = (site.shared / "notes").read_text().splitlines()
+    assert len({line.split()[1] for line in notes}) >= 11
+    wait_until(lambda: len(supervisors(site.server)) == 1, "the supervisors of past generations to end")
+
+
+def test_long_requests_outlive_several_reloads(site):
+    site = site("threads=4")
+    held = [site.waiting("one")]
+    site.server.graceful()
+    held.append(site.waiting("two"))
+    site.server.graceful()
+    assert len(supervisors(site.server)) == 3
+    for name in ("two", "one"):
+        site.release(name)
+    assert [connection.response()[0].status for connection in held] == [200, 200]
+    wait_until(lambda: len(supervisors(site.server)) == 1, "the supervisors of past generations to end")
+
+
+@pytest.mark.provokes("unknown directive")
+def test_a_mistake_in_the_new_configuration(site):
+    """The old one stays, with its processes."""
+    site = site()
+    pid, before = site.pid(), {process.pid for process in site.server.processes()}
+    site.configure([Lines(nginx="no_such_directive;")])
+    with pytest.raises(AssertionError, match="was not taken"):
+        site.server.graceful()
+    assert site.pid() == pid
+    assert {process.pid for process in site.server.processes()} == before
+
+
+@pytest.mark.allows("emerg", r"WSGI\d{4}", "shop", "no/such")
+def test_a_group_that_cannot_start(site):
+    """Is found at the reload: the old configuration stays, and nothing of the new one is left."""
+    site = site()
+    pid, before = site.pid(), {process.pid for process in site.server.processes()}
+    site.configure([Lines(nginx_http="wsgi_daemon_process shop home=/no/such/folder;")])
+    with pytest.raises(AssertionError, match="was not taken"):
+        site.server.graceful()
+    assert site.pid() == pid
+    wait_until(
+        lambda: {process.pid for process in site.server.processes()} == before, "what was started to end"
+    )
+    site.configure([])
+    site.server.graceful()
+    assert site.pid() != pid
+
+
+def test_the_groups_are_read_anew(site):
+    site = site()
+    site.configure([Lines(nginx_http="wsgi_daemon_process second processes=2;")])
+    site.server.graceful()
+    (supervisor,) = wait_until(
+        lambda: len(supervisors(site.server)) == 1 and supervisors(site.server), "one supervisor"
+    )
+    wait_until(lambda: len(supervisor.children()) == 3, "three processes")
+
+
+def test_all_groups_go(site):
+    site = site()
+    site.pid()
+    site.server.configure("location / { return 200 none; }")
+    site.server.graceful()
+    assert site.server.get("/").text == "none"
+    wait_until(lambda: supervisors(site.server) == [], "the supervisor to end")
+    wait_until(
+        lambda: [process for process in site.server.processes() if process.is_keeper] == [],
+        "the keeper to end",
+    )
+
+
+@pytest.mark.provokes("exited on signal 9")
+def test_a_worker_of_nginx_that_dies(site):
+    """The next one finds the groups as they are."""
+    site = site("processes=2 threads=2")
+    pids = {site.pid() for _ in range(10)}
+    (worker,) = site.server.workers()
+    worker.signal(signal.SIGKILL)
+    wait_until(lambda: any(process != worker for process in site.server.workers()), "another worker of nginx")
+    assert site.pid() in pids or site.get("/pid").status_code == 200
+    supervisor = supervisors(site.server)
+    assert len(supervisor) == 1
+
+
+@pytest.mark.provokes("exited on signal 9")
+def test_a_worker_that_dies_with_requests_under_way(site):
+    """Its requests are given up by the processes that worked for them: their threads are free again."""
+    site = site("threads=2")
+    held = [site.waiting(name) for name in ("one", "two")]
+    (worker,) = site.server.workers()
+    worker.signal(signal.SIGKILL)
+    assert [connection.read_to_end() for connection in held] == [b"", b""]
+    for name in ("one", "two"):
+        site.release(name)
+    assert site.get("/pid").status_code == 200
+
+
+def test_descriptors_of_the_master_do_not_pile_up(site):
+    site = site("processes=2")
+    master = Process.at(site.server.process.pid)
+    site.server.graceful()
+    wait_until(lambda: len(supervisors(site.server)) == 1, "one supervisor")
+    before = len(master.descriptors())
+    for _ in range(5):
+        site.server.graceful()
+    wait_until(lambda: len(supervisors(site.server)) == 1, "one supervisor")
+    assert len(master.descriptors()) <= before
+
+
+def test_reopening_logs(site):
+    """USR1: nginx's affair; what processes log afterwards is in the new file too."""
+    site = site()
+    site.pid()
+    log = site.server.root / "logs" / "error.log"
+    log.rename(log.with_name("rotated.log"))
+    site.server.process.send_signal(signal.SIGUSR1)
+    wait_until(log.exists, "the new log")
+    os.kill(site.pid(), signal.SIGTERM)
+    site.server.error_log.wait_for("Shutdown requested for daemon process 'g'")
+
+
+@pytest.fixture
+def background(new_server):
+    """nginx in the background, as distributions run it; stopped afterwards."""
+    started = []
+
+    def make(parts, **options):
+        server = new_server(parts, **options)
+        text = server.config_file.read_text().replace("daemon off;", "")
+        server.config_file.write_text(text)
+        subprocess.run(server.command(), check=True, timeout=60, cwd="/")
+        started.append(server)
+        wait_until(lambda: _pid_of(server), "nginx to have begun")
+        return server
+
+    yield make
+    for server in started:
+        for name in ("nginx.pid", "nginx.pid.oldbin"):
+            path = server.root / "run" / name
+            if path.exists():
+                os.kill(int(path.read_text()), signal.SIGTERM)
+        wait_until(lambda folder=str(server.root): _below(folder) == [], "everything to end")
+
+
+def _pid_of(server, name="nginx.pid") -> int:
+    path = server.root / "run" / name
+    text = path.read_text() if path.exists() else ""
+    return int(text) if text.strip() else 0
+
+
+def _below(folder: str) -> list[Process]:
+    """Masters, keepers and supervisors of servers in a folder."""
+    found = []
+    for process in everyone():
+        try:
+            is_theirs = any(
+                folder in target for target in process.descriptors().values()
+            ) or folder in " ".join(process.command)
+        except (ProcessLookupError, PermissionError, FileNotFoundError):
+            continue
+        if is_theirs:
+            found.append(process)
+    return found
+
+
+PAGES = "location / { wsgi_pass ${apps}/nginx/pages.wsgi; }"
+
+
+def test_in_the_background(background, letters):
+    """Who started the supervisor is gone when the master serves."""
+    server = background(PAGES)
+    assert server.get("/text?size=100").content == letters(100)
+    master = Process.at(_pid_of(server))
+    os.kill(master.pid, signal.SIGHUP)
+    server.error_log.wait_for("gracefully shutting down")
+    assert server.get("/text?size=100").content == letters(100)
+
+
+def test_the_master_in_the_background_is_killed(background):
+    """Everything of ours ends; nginx's own workers live on, as they do."""
+    server = background(PAGES)
+    assert server.get("/text?size=3").text == "abc"
+    ours = [
+        process
+        for process in _below(str(server.root))
+        if process.is_supervisor or process.is_keeper or "python" in process.command[0]
+    ]
+    assert ours
+    workers = Process.at(_pid_of(server)).children()
+    os.kill(_pid_of(server), signal.SIGKILL)
+    for worker in workers:
+        if not worker.is_keeper:
+            worker.signal(signal.SIGKILL)
+    (server.root / "run" / "nginx.pid").unlink()
+    wait_until(lambda: not any(process.is_alive for process in ours), "everything to end", timeout=10)
+
+
+def test_a_binary_upgrade(background):
+    """USR2 starts a second master with its own groups; the first goes when it is told to."""
+    server = background(PAGES)
+    old = _pid_of(server)
+    assert server.get("/text?size=3").text == "abc"
+    os.kill(old, signal.SIGUSR2)
+    wait_until(
+        lambda: _pid_of(server, "nginx.pid.oldbin") == old and _pid_of(server) != old, "a second master"
+    )
+    new = _pid_of(server)
+    wait_until(lambda: len(Process.at(new).children()) >= 1, "the second master's workers")
+    for _ in range(20):
+        assert server.get("/text?size=3").text == "abc"
+    os.kill(old, signal.SIGQUIT)
+    wait_until(lambda: not _lives(old), "the first master to end")
+    for _ in range(20):
+        assert server.get("/text?size=3").text == "abc"
+    began = [process for process in _below(str(server.root)) if process.is_supervisor]
+    assert len(began) == 1
+
+
+def test_a_binary_upgrade_that_is_taken_back(background):
+    server = background(PAGES)
+    old = _pid_of(server)
+    os.kill(old, signal.SIGUSR2)
+    wait_until(lambda: _pid_of(server) not in (0, old), "a second master")
+    new = _pid_of(server)
+    time.sleep(0.5)
+    os.kill(new, signal.SIGTERM)
+    wait_until(lambda: not _lives(new), "the second master to end")
+    wait_until(lambda: _pid_of(server) == old, "the first master to have its file again")
+    for _ in range(20):
+        assert server.get("/text?size=3").text == "abc"
+
+
+def _lives(pid: int) -> bool:
+    try:
+        return Process.at(pid).is_alive
+    except ProcessLookupError:
+        return False

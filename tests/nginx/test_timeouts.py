@@ -1,0 +1,133 @@
+"""How long nginx waits: for the application, for a place in the queue, for the client."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+
+import pytest
+
+PAGES = "wsgi_pass ${apps}/nginx/pages.wsgi;"
+
+
+@pytest.fixture(scope="module")
+def server(start_shared):
+    return start_shared(
+        f"""
+        location /app {{ {PAGES} }}
+        location /short {{ {PAGES} wsgi_read_timeout 1s; }}
+        location /short-off {{ {PAGES} wsgi_read_timeout 1s; wsgi_buffering off; }}
+        location /impatient {{ {PAGES} send_timeout 1s; wsgi_buffering off; }}
+        """,
+        http="wsgi_daemon_process g threads=4; wsgi_process_group g;",
+    )
+
+
+def took(began: float) -> float:
+    return time.monotonic() - began
+
+
+TIMED_OUT = pytest.mark.provokes("upstream timed out|WSGI0145")
+
+
+@TIMED_OUT
+@pytest.mark.parametrize("mount", ["short", "short-off"])
+def test_a_reply_that_does_not_begin(server, mount):
+    began = time.monotonic()
+    assert server.get(f"/{mount}/sleep?seconds=3").status_code == 504
+    assert 1 <= took(began) < 2.5
+    server.settle()
+
+
+@TIMED_OUT
+@pytest.mark.parametrize("mount", ["short", "short-off"])
+def test_a_reply_that_does_not_go_on(server, mount):
+    with server.raw() as connection:
+        connection.request(f"GET /{mount}/stepwise")
+        head = connection.read_head()
+        began = time.monotonic()
+        body = connection.read_body(head)
+        assert (body.data, body.is_complete) == (b"first", False)
+        assert 0.5 <= took(began) < 2.5
+    server.get("/app/release")
+    server.settle()
+
+
+def test_each_block_begins_a_new_time(server):
+    with server.raw() as connection:
+        connection.request("GET /short/blocks?count=3&size=5")
+        head, body = connection.response()
+        assert (head.status, body.is_complete) == (200, True)
+
+
+def test_a_reply_in_time(server):
+    assert server.get("/short/sleep?seconds=0.5").text == "slept"
+
+
+def test_a_slow_upload_is_not_a_slow_reply(start):
+    """The application cannot answer before the body is there: its time begins then."""
+    server = start(f"location / {{ {PAGES} wsgi_read_timeout 1s; wsgi_request_buffering off; }}")
+    with server.raw() as connection:
+        connection.request("POST /body", "Content-Length: 6", body=b"ab")
+        for part in (b"cd", b"ef"):
+            time.sleep(0.6)
+            connection.send(part)
+        head, body = connection.response()
+        assert (head.status, body.data[:3]) == (200, b"[6,")
+
+
+@pytest.mark.allows("client timed out", r"WSGI\d{4}")
+def test_a_client_that_does_not_read(server):
+    """Is cut off, and the application's reply closed."""
+    with server.raw() as connection:
+        connection.request("GET /impatient/finite?size=60000000&block=100000")
+        head = connection.read_head()
+        time.sleep(2.5)
+        assert not connection.read_body(head).is_complete
+    server.settle()
+    assert server.get("/app/report").json() == ["closed"]
+
+
+@pytest.mark.provokes(r"WSGI0116|WSGI11[2-4]\d")
+def test_a_full_queue(start):
+    """Is told at once, with when to come back; an event loop waits for nobody."""
+    server = start(
+        f"location / {{ {PAGES} }}",
+        http="wsgi_daemon_process g threads=1 listen_backlog=2; wsgi_process_group g;",
+    )
+    with contextlib.ExitStack() as connections:
+        held = connections.enter_context(server.raw())
+        held.request("GET /sleep?seconds=2", "Connection: close")
+        time.sleep(0.2)
+        asked = [connections.enter_context(server.raw()) for _ in range(12)]
+        for connection in asked:
+            connection.request("GET /text?size=3", "Connection: close")
+        began, heads = time.monotonic(), []
+        for connection in asked:
+            heads.append(connection.response()[0])
+        refused = [head for head in heads if head.status == 503]
+        assert 12 - 5 <= len(refused) <= 12 - 2
+        assert all(int(head.get("Retry-After")) > 0 for head in refused)
+        assert {head.status for head in heads} == {200, 503}
+        assert took(began) < 5
+
+
+def test_static_pages_do_not_wait(start):
+    """A worker of nginx goes on while all threads of a group are busy and its queue is long."""
+    server = start(
+        f"location /app {{ {PAGES} }} location /static {{ root ${{docroot}}; }}",
+        http="wsgi_daemon_process g threads=2; wsgi_process_group g;",
+        files={"htdocs/static/page": "a static page"},
+    )
+    with contextlib.ExitStack() as connections:
+        for _ in range(40):
+            connection = connections.enter_context(server.raw())
+            connection.request("GET /app/sleep?seconds=2", "Connection: close")
+        times = []
+        client = server.client()
+        for _ in range(200):
+            began = time.monotonic()
+            assert client.get("/static/page").text == "a static page"
+            times.append(took(began))
+        times.sort()
+        assert times[int(len(times) * 0.95)] < 0.05
