@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// A folder, the path under which its modules are imported, and the modules from the most basic up.
-const LAYERS: [(&str, &str, &str); 9] = [
+const LAYERS: [(&str, &str, &str); 10] = [
     (
         "crates/core/src",
         "crate::",
@@ -42,7 +42,14 @@ const LAYERS: [(&str, &str, &str); 9] = [
     (
         "src/nginx",
         "crate::nginx::",
-        "ffi text log pool record config groups request measures upstream directives variables module",
+        "ffi text log pool record config groups request_fields basic_auth request measures upstream directives variables \
+         module",
+    ),
+    (
+        "src/nginx/upstream",
+        "super::",
+        "event link group lines upload attempt exchange receive request_body buffered unbuffered header remainder watch peer frame \
+         setup refusal handler",
     ),
 ];
 

@@ -57,7 +57,11 @@ impl Running {
                 error => all(error.to_string()),
             })?;
         // There are none where the first ends all.
-        if failures.is_empty() { Ok(Self(generation)) } else { Err(failures.into_iter().map(numbered).collect()) }
+        if failures.is_empty() {
+            Ok(Self(generation))
+        } else {
+            Err(failures.into_iter().map(numbered).collect())
+        }
     }
 
     /// The board of the group of this place in the configuration.
