@@ -121,7 +121,7 @@ def test_imports(start):
         wsgi_daemon_process one;
         wsgi_python_path "${root}/lib";
         wsgi_import ${root}/script.py;
-        wsgi_import noted daemon=one group=%{GLOBAL};
+        wsgi_import noted daemon=one "group=%{GLOBAL}";
         """,
         files={"script.py": script, "lib/noted.py": script},
     )

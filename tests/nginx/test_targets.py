@@ -64,7 +64,7 @@ def server(start_shared):
         location /option { wsgi_pass ${root}/site/app.wsgi daemon=two; wsgi_process_group one; }
         location /interpreter { wsgi_pass ${root}/site/app.wsgi; wsgi_application_group apart; }
         location /interpreter-option { wsgi_pass ${root}/site/app.wsgi group=apart; }
-        location /main { wsgi_pass ${root}/site/app.wsgi group=%{GLOBAL}; wsgi_application_group apart; }
+        location /main { wsgi_pass ${root}/site/app.wsgi "group=%{GLOBAL}"; wsgi_application_group apart; }
         location /absent { wsgi_pass no.such.module; }
         location /no-callable { wsgi_pass ${root}/site/app.wsgi:nothing; }
         location = /exact { wsgi_pass ${root}/site/app.wsgi; }

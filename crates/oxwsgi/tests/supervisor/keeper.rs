@@ -129,13 +129,15 @@ fn processes_that_have_lost_their_supervisor_end_with_the_generation() {
     let mut group = site.group("g", SERVE);
     group.limits.shutdown = Some(Duration::from_secs(1));
     let mut kept = site.keep(&site.plan(vec![group]));
-    kept.group();
+    let (_, worker) = kept.group().await_living(1, &[])[0];
     let first = supervisor(&kept);
     signal(kept.child.id(), Signal::STOP);
     kill(first);
     kept.drain = None;
     signal(kept.child.id(), Signal::CONT);
     assert_eq!(kept.ended().code(), Some(0));
+    // The fake worker looks at no board, where it would learn of its end.
+    kill(worker);
     assert!(!site.folder.join("g.sock").exists());
 }
 
