@@ -7,9 +7,9 @@
 
 use oxwsgi_core::daemon::{FromSupervisor, FromWorker, ToSupervisor, ToWorker, decode, encode};
 use oxwsgi_core::wire::{
-    BodyFrame, DecodedRequest, FrameHeader, HEADER, LONGEST_REQUEST, ReplyFrame, RequestHead,
-    encode_data_header, encode_end, encode_file, encode_head, encode_hello, encode_log, encode_read,
-    encode_request, encode_retry,
+    BodyFrame, DecodedRequest, FrameHeader, HEADER, Kind, LONGEST_REQUEST, ReplyFrame, RequestHead,
+    announce_file, encode_data_header, encode_end, encode_file, encode_head, encode_hello, encode_log,
+    encode_read, encode_request, encode_retry,
 };
 
 /// A request, as a worker reads it from a server.
@@ -76,6 +76,9 @@ fn same_frame(frame: &ReplyFrame<'_>, bytes: &[u8]) {
             assert!(head.status_line.starts_with(head.status.to_string().as_bytes()));
             assert!(head.headers.iter().all(|field| !field.value.contains(&b'\n')));
             assert!(encode_head(&mut out, &head));
+            if decoded.announces_file() {
+                announce_file(&mut out);
+            }
         }
         ReplyFrame::Data(length, flags) => out.extend_from_slice(&encode_data_header(*length, *flags)),
         ReplyFrame::File(offset, length, flags) => encode_file(&mut out, *offset, *length, *flags),
@@ -86,6 +89,7 @@ fn same_frame(frame: &ReplyFrame<'_>, bytes: &[u8]) {
     let (ours, theirs) = (FrameHeader::decode(&out), FrameHeader::decode(bytes));
     let (Ok(Some(ours)), Ok(Some(theirs))) = (ours, theirs) else { unreachable!("both are frames") };
     assert_eq!((ours.kind, ours.length), (theirs.kind, theirs.length));
+    assert!(ours.kind != Kind::Head || ours.flags == theirs.flags);
     assert_eq!(&out[HEADER..], &bytes[HEADER..]);
 }
 

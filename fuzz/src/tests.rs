@@ -81,6 +81,9 @@ fn good_reply() -> Vec<u8> {
     assert!(encode_head(&mut out, &head));
     out.extend_from_slice(&encode_data_header(2, Send::FLUSH));
     out.extend_from_slice(b"he");
+    let start = out.len();
+    assert!(encode_head(&mut out, &head));
+    announce_file(&mut out[start..]);
     encode_file(&mut out, 1, 3, Send::LAST | Send::DONE);
     encode_end(&mut out, Outcome::Sent);
     encode_end(&mut out, Outcome::Refused(404));
@@ -138,6 +141,6 @@ fn what_is_right_comes_out() {
         reply = &reply[taken + skipped..];
         count += 1;
     }
-    assert_eq!((count, reply.len()), (9, 0));
+    assert_eq!((count, reply.len()), (10, 0));
     assert!(decode::<FromWorker>(&good_message()).is_some());
 }

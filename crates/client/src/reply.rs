@@ -26,6 +26,17 @@ pub enum Stage {
     Complete,
 }
 
+/// What is known of a file that is the body.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum File {
+    /// There is none.
+    No,
+    /// It is the next frame.
+    Announced,
+    /// It has come, and nothing of a body comes after it.
+    Come,
+}
+
 /// The reply to one request on one connection.
 #[derive(Debug)]
 pub struct Reply {
@@ -54,8 +65,8 @@ pub struct Reply {
     is_under_way: bool,
     /// A descriptor whose frame has not come yet.
     descriptor: Option<OwnedFd>,
-    /// A `FILE` has come. The server keeps its descriptor until the reply has gone out, so there is to be no other.
-    has_file: bool,
+    /// Whether the body is a file. The server keeps its descriptor until the reply has gone out, so there is one at most.
+    file: File,
     /// The longest line of the head.
     longest_line: usize,
 }
@@ -109,7 +120,7 @@ impl Reply {
             data: None,
             is_under_way: false,
             descriptor: None,
-            has_file: false,
+            file: File::No,
             longest_line,
         }
     }
@@ -122,6 +133,11 @@ impl Reply {
     /// Whether a part of the body is on its way to the client, or at least the head.
     pub const fn is_under_way(&self) -> bool {
         self.is_under_way
+    }
+
+    /// Whether the head has come, and the next frame is a file that is the whole body.
+    pub fn announces_file(&self) -> bool {
+        self.file == File::Announced
     }
 
     /// Takes what came with the bytes of a read.
@@ -201,12 +217,20 @@ impl Reply {
                 let what = if frame_is_hello { "a second HELLO" } else { "a frame before HELLO" };
                 return Err(self.order(what));
             }
+            if self.announces_file() && !matches!(frame, ReplyFrame::File(..)) {
+                return Err(self.order("something else than the FILE that its HEAD has announced"));
+            }
             // Of a body only its bytes count.
             self.progress += u64::from(!matches!(frame, ReplyFrame::Data(..)));
             match frame {
                 ReplyFrame::Hello(hello) => self.hello = Some(hello),
                 ReplyFrame::Read => self.ask()?,
-                ReplyFrame::Head(head) => self.send_head(&head.head(), exchange)?,
+                ReplyFrame::Head(head) => {
+                    self.send_head(&head.head(), exchange)?;
+                    if head.announces_file() {
+                        self.file = File::Announced;
+                    }
+                }
                 ReplyFrame::Data(length, flags) => self.announce(length, flags)?,
                 ReplyFrame::File(offset, length, flags) => {
                     self.send_file(offset, length, flags, pieces, exchange)?;
@@ -262,6 +286,9 @@ impl Reply {
     }
 
     fn announce(&mut self, length: usize, flags: Send) -> Result<(), Fault> {
+        if self.file == File::Come {
+            return Err(self.order("more of a body that was a file"));
+        }
         if length == 0 && !flags.has(Send::FLUSH) && !flags.has(Send::LAST) {
             return Err(self.order("an empty piece of a body for nothing"));
         }
@@ -359,8 +386,10 @@ impl Reply {
         pieces: &mut Pieces<'_>,
         exchange: &mut E,
     ) -> Result<(), Fault> {
-        if std::mem::replace(&mut self.has_file, true) {
-            return Err(self.file("more files than one"));
+        match std::mem::replace(&mut self.file, File::Come) {
+            File::Announced => {}
+            File::No => return Err(self.file("a file that its HEAD has not announced")),
+            File::Come => return Err(self.file("more files than one")),
         }
         self.count(length)?;
         let Some(descriptor) = self.descriptor.take() else { return Err(self.file("no descriptor")) };
@@ -372,10 +401,7 @@ impl Reply {
         if offset.checked_add(length).is_none_or(|end| end > size) {
             return Err(self.file("a part of a file that goes beyond its end"));
         }
-        // What was before it.
-        let before = std::mem::take(&mut pieces.flags);
-        self.pass(pieces, exchange)?;
-        pieces.flags = before;
+        // Its head has announced it, so there is nothing before it.
         self.finish_part(flags, pieces, exchange)?;
         let flags = std::mem::take(&mut pieces.flags);
         if length == 0 {

@@ -8,8 +8,8 @@ use oxwsgi_core::request::{
 };
 use oxwsgi_core::wire::{
     BodyFrame, DecodedRequest, HEADER, Hello, Inline, LAST_SEQUENCE, LONGEST_LOG, MOST_DATA, ReplyFrame,
-    RequestHead, encode_body_failed, encode_body_header, encode_data_header, encode_end, encode_file,
-    encode_head, encode_hello, encode_log, encode_request, encode_retry,
+    RequestHead, announce_file, encode_body_failed, encode_body_header, encode_data_header, encode_end,
+    encode_file, encode_head, encode_hello, encode_log, encode_request, encode_retry,
 };
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -146,6 +146,7 @@ proptest! {
         reason in vec((b' '..=b'~').prop_union(0xa0..=0xff), 0..20),
         headers in vec((header_name(), header_value()), 0..40),
         content_length in -1..=i64::MAX,
+        announces_file in any::<bool>(),
     ) {
         let status_line = [status.to_string().as_bytes(), b" ", &reason].concat();
         let fields: Vec<_> = headers.iter().map(|(name, value)| Field::new(name, value)).collect();
@@ -157,7 +158,11 @@ proptest! {
         };
         let mut out = Vec::new();
         prop_assert!(encode_head(&mut out, &head));
+        if announces_file {
+            announce_file(&mut out);
+        }
         let ReplyFrame::Head(decoded) = only(&out) else { panic!("no head") };
+        prop_assert_eq!(decoded.announces_file(), announces_file);
         let seen = decoded.head();
         prop_assert_eq!((seen.status, &*seen.status_line, seen.content_length), (status, &*status_line, content_length));
         let seen: Vec<_> = seen.headers.iter().map(|field| (field.name.to_vec(), field.value.to_vec())).collect();

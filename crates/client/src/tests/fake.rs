@@ -17,8 +17,8 @@ use oxwsgi_core::exchange::{Exchange, FlowError, Head, Outcome, Send};
 use oxwsgi_core::report::Level;
 use oxwsgi_core::request::{BodyLength, Field, RequestView, Target, Variable, Variables};
 use oxwsgi_core::wire::{
-    BodyFrame, DecodedRequest, HEADER, Hello, Inline, RequestHead, encode_data_header, encode_end,
-    encode_head, encode_hello, encode_read,
+    BodyFrame, DecodedRequest, HEADER, Hello, Inline, RequestHead, announce_file, encode_data_header,
+    encode_end, encode_head, encode_hello, encode_read,
 };
 use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg};
 
@@ -244,6 +244,13 @@ impl Session {
         let status_line = b"200 OK"[..].into();
         let head = Head { status: 200, status_line, headers: fields.into(), content_length };
         assert!(encode_head(&mut self.out, &head));
+    }
+
+    /// The same for a body that is a file, which is to be the next frame.
+    pub fn head_of_file(&mut self, content_length: i64) {
+        let start = self.out.len();
+        self.head(content_length, &[]);
+        announce_file(&mut self.out[start..]);
     }
 
     /// Puts a piece of the body into the next packet.

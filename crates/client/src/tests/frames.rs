@@ -4,8 +4,8 @@ use oxwsgi_core::borrowed::Bytes;
 use oxwsgi_core::exchange::{Head, Outcome, RetryReason, Send};
 use oxwsgi_core::report::Level;
 use oxwsgi_core::wire::{
-    Hello, encode_data_header, encode_end, encode_file, encode_head, encode_hello, encode_log, encode_read,
-    encode_retry,
+    Hello, announce_file, encode_data_header, encode_end, encode_file, encode_head, encode_hello, encode_log,
+    encode_read, encode_retry,
 };
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -18,7 +18,7 @@ use crate::socket::Enclosed;
 enum Part {
     Hello,
     Read,
-    Head(i64),
+    Head(i64, bool),
     Data(usize, u32),
     File(u64, u32),
     Log,
@@ -32,9 +32,9 @@ fn part() -> impl Strategy<Value = Part> {
     prop_oneof![
         1 => Just(Part::Hello),
         1 => Just(Part::Read),
-        4 => (-1i64..12).prop_map(Part::Head),
+        4 => (-1i64..12, prop::bool::weighted(0.3)).prop_map(|(length, file)| Part::Head(length, file)),
         8 => (0usize..6, 0u32..8).prop_map(|(length, flags)| Part::Data(length, flags)),
-        1 => (0u64..6, 0u32..8).prop_map(|(length, flags)| Part::File(length, flags)),
+        2 => (0u64..6, 0u32..8).prop_map(|(length, flags)| Part::File(length, flags)),
         2 => Just(Part::Log),
         3 => prop_oneof![
             3 => Just(Outcome::Sent),
@@ -55,11 +55,15 @@ fn encoded(parts: &[Part]) -> Vec<u8> {
         match part {
             Part::Hello => encode_hello(&mut out, Hello { pid: 1, slot: 0, connection: 0, base: 0 }),
             Part::Read => encode_read(&mut out),
-            Part::Head(content_length) => {
+            Part::Head(content_length, announces_file) => {
+                let start = out.len();
                 let content_length = *content_length;
                 let status_line = Bytes::new(b"200 OK");
                 let head = Head { status: 200, status_line, headers: (&[][..]).into(), content_length };
                 assert!(encode_head(&mut out, &head));
+                if *announces_file {
+                    announce_file(&mut out[start..]);
+                }
             }
             Part::Data(length, flags) => {
                 out.extend_from_slice(&encode_data_header(*length, Send(*flags)));
@@ -116,7 +120,7 @@ proptest! {
         prop_assert!(last.is_none_or(|at| at + 1 == exchange.sends.len()), "nothing comes after the end");
         prop_assert_eq!(last.is_some(), reply.stage == Stage::Complete);
         prop_assert!(end != "Sent" || last.is_some());
-        let first_head = parts.iter().find_map(|part| if let Part::Head(length) = part { Some(*length) } else { None });
+        let first_head = parts.iter().find_map(|part| if let Part::Head(length, _) = part { Some(*length) } else { None });
         if let Some(declared) = first_head.and_then(|length| usize::try_from(length).ok()) {
             prop_assert!(exchange.sent().len() <= declared);
             prop_assert!(last.is_none() || exchange.sent().len() == declared);

@@ -85,7 +85,7 @@ fn nor_of_a_file() {
     let group = Group::new(1, 1);
     group.accept(|worker| {
         worker.begin();
-        worker.head(REPLY as i64, &[]);
+        worker.head_of_file(REPLY as i64);
         encode_file(&mut worker.out, 3, REPLY as u64, Send::LAST);
         worker.end(Outcome::Sent);
         worker.flush_with(&[file(&text(REPLY + 3)).as_fd()]);

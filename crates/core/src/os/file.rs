@@ -36,6 +36,24 @@ fn seek(descriptor: i32, offset: i64, from: i32) -> io::Result<i64> {
     if position < 0 { Err(io::Error::last_os_error()) } else { Ok(position) }
 }
 
+/// Reads bytes from this place of a file, whatever its position is; 0 is the end.
+pub fn read_at(descriptor: i32, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+    let offset = libc::off_t::try_from(offset).map_err(|_| io::ErrorKind::InvalidInput)?;
+    loop {
+        // SAFETY: the kernel checks the numbers, and writes no more than the buffer's length into it.
+        let count = unsafe { libc::pread(descriptor, buffer.as_mut_ptr().cast(), buffer.len(), offset) };
+        match usize::try_from(count) {
+            Ok(count) => return Ok(count),
+            Err(_) => {
+                let error = io::Error::last_os_error();
+                if error.kind() != io::ErrorKind::Interrupted {
+                    return Err(error);
+                }
+            }
+        }
+    }
+}
+
 /// Sends bytes over a unix socket, and a descriptor with the first of them; says how many bytes were sent.
 pub fn pass(socket: impl AsFd, bytes: &[u8], descriptor: i32) -> io::Result<usize> {
     if descriptor < 0 {
@@ -81,6 +99,19 @@ mod tests {
         let size = regular_size(packet.descriptors[0].as_raw_fd()).unwrap();
         assert_eq!((packet.length, size), (3, Some(file.metadata().unwrap().len())));
         assert!(pass(&one, b"x", -1).is_err() && pass(&one, b"x", 9999).is_err());
+    }
+
+    #[test]
+    fn any_place_of_a_file_can_be_read() {
+        let file = File::open("/proc/self/exe").expect("every process has an executable");
+        let mut buffer = [0; 3];
+        assert_eq!(read_at(file.as_raw_fd(), &mut buffer, 1).unwrap(), 3);
+        assert_eq!(&buffer, b"ELF");
+        assert_eq!(read_at(file.as_raw_fd(), &mut buffer, 1 << 40).unwrap(), 0);
+        assert_eq!(position(file.as_raw_fd()).unwrap(), 0);
+        assert!(
+            read_at(-1, &mut buffer, 0).is_err() && read_at(file.as_raw_fd(), &mut buffer, u64::MAX).is_err()
+        );
     }
 
     #[test]

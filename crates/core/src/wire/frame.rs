@@ -23,7 +23,7 @@ pub enum Kind {
     Head = 18,
     /// To the server: a piece of the reply.
     Data = 19,
-    /// To the server: a part of a file, whose descriptor comes with the frame.
+    /// To the server: a part of a file, whose descriptor comes with the frame; the whole body.
     File = 20,
     /// To the server: a line for the request's log.
     Log = 21,

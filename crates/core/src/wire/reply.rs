@@ -18,6 +18,11 @@ pub const LONGEST_HEAD: usize = 128 * 1024;
 /// The most header fields of a reply.
 pub const MOST_HEAD_FIELDS: u32 = 512;
 
+/// Flag of a `HEAD`: a `FILE` is the next frame, and the whole body.
+const FILE_FOLLOWS: u8 = 1;
+/// Where a frame's header has its flags.
+const FLAGS: usize = 5;
+
 /// Whose connection it is now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Hello {
@@ -61,9 +66,15 @@ pub struct DecodedHead<'a> {
     status_line: &'a [u8],
     content_length: i64,
     fields: Vec<Field<'a>>,
+    announces_file: bool,
 }
 
 impl DecodedHead<'_> {
+    /// Whether the next frame is a `FILE`, and the whole body. Otherwise there is none in the reply.
+    pub const fn announces_file(&self) -> bool {
+        self.announces_file
+    }
+
     /// The head.
     pub fn head(&self) -> Head<'_> {
         Head {
@@ -119,7 +130,14 @@ fn decode<'a>(header: FrameHeader, mut reader: Reader<'a>) -> Option<ReplyFrame<
             base: reader.u32().filter(|base| *base < LAST_SEQUENCE)?,
         }),
         Kind::Read => ReplyFrame::Read,
-        Kind::Head => ReplyFrame::Head(head(&mut reader)?),
+        Kind::Head => {
+            let announces_file = match header.flags {
+                0 => false,
+                FILE_FOLLOWS => true,
+                _ => return None,
+            };
+            ReplyFrame::Head(DecodedHead { announces_file, ..head(&mut reader)? })
+        }
         Kind::File => {
             let (offset, length) = (reader.u64()?, reader.u64()?);
             offset.checked_add(length).filter(|end| *end <= i64::MAX as u64)?;
@@ -166,7 +184,7 @@ fn head<'a>(reader: &mut Reader<'a>) -> Option<DecodedHead<'a>> {
         }
         fields.push(Field::new(name, value));
     }
-    Some(DecodedHead { status, status_line, content_length, fields })
+    Some(DecodedHead { status, status_line, content_length, fields, announces_file: false })
 }
 
 const fn level(number: u8) -> Option<Level> {
@@ -219,6 +237,14 @@ pub fn encode_head(out: &mut Vec<u8>, head: &Head<'_>) -> bool {
         out.truncate(start);
     }
     fits
+}
+
+/// Says in the `HEAD` that begins `frames` that a `FILE` is the next frame, and the whole body.
+pub fn announce_file(frames: &mut [u8]) {
+    debug_assert!(matches!(FrameHeader::decode(frames), Ok(Some(header)) if header.kind == Kind::Head));
+    if let Some(flags) = frames.get_mut(FLAGS) {
+        *flags |= FILE_FOLLOWS;
+    }
 }
 
 /// The header before `length` bytes of the reply, at most [`MOST_DATA`].
@@ -328,6 +354,22 @@ mod tests {
         ] {
             assert!(head_of(line, name, value).is_err(), "{}", line.escape_ascii());
         }
+    }
+
+    #[test]
+    fn a_head_announces_a_file_or_nothing() {
+        let head = Head { status: 200, status_line: "200".into(), headers: Slice::EMPTY, content_length: -1 };
+        let mut out = Vec::new();
+        assert!(encode_head(&mut out, &head));
+        let announces = |frame: &[u8]| match ReplyFrame::decode(frame)?.unwrap().0 {
+            ReplyFrame::Head(head) => Ok(head.announces_file()),
+            frame => panic!("{frame:?}"),
+        };
+        assert_eq!(announces(&out), Ok(false));
+        announce_file(&mut out);
+        assert_eq!(announces(&out), Ok(true));
+        out[FLAGS] = 2;
+        assert_eq!(announces(&out), Err(WireError::Contents(Kind::Head)));
     }
 
     #[test]

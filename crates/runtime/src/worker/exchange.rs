@@ -12,8 +12,8 @@ use oxwsgi_core::os::packet::Wait;
 use oxwsgi_core::os::withheld;
 use oxwsgi_core::report::Level;
 use oxwsgi_core::wire::{
-    BodyError, BodyFlow, LAST_SEQUENCE, MOST_DATA, encode_data_header, encode_end, encode_file, encode_head,
-    encode_log, encode_read,
+    BodyError, BodyFlow, LAST_SEQUENCE, MOST_DATA, announce_file, encode_data_header, encode_end,
+    encode_file, encode_head, encode_log, encode_read,
 };
 use rustix::net::{RecvFlags, SendFlags, recv};
 
@@ -56,6 +56,8 @@ pub struct SocketExchange<'a> {
     flow: Option<BodyFlow>,
     /// Frames that are not sent yet.
     output: &'a mut Vec<u8>,
+    /// Where the `HEAD` begins in `output`, when it is the last frame there.
+    head: Option<usize>,
     has_ticket: bool,
     is_ended: bool,
     is_lost: bool,
@@ -102,6 +104,7 @@ impl<'a> SocketExchange<'a> {
             has_more,
             flow: None,
             output,
+            head: None,
             has_ticket: true,
             is_ended: false,
             is_lost: false,
@@ -173,6 +176,7 @@ impl<'a> SocketExchange<'a> {
     }
 
     fn transmit(&mut self, mut parts: &mut [IoSlice<'_>], is_last: bool) -> Result<(), FlowError> {
+        self.head = None;
         if self.is_lost {
             return Err(FlowError::ClientGone);
         }
@@ -220,6 +224,7 @@ impl<'a> SocketExchange<'a> {
 
     /// Appends the header of a `DATA` frame, and the blocks.
     fn append(&mut self, blocks: &[Bytes<'_>], length: usize, flags: Send) {
+        self.head = None;
         self.output.extend_from_slice(&encode_data_header(length, flags));
         blocks.iter().for_each(|block| self.output.extend_from_slice(block));
     }
@@ -258,6 +263,31 @@ impl<'a> SocketExchange<'a> {
             self.end();
         }
         self.send_frame(&frame, flags, ends)
+    }
+
+    /// Sends a part of a file as `DATA`, for the server has been told that there would be no file: another thread of the
+    /// application has logged something just now, and the head went out with it.
+    fn send_copy(
+        &mut self,
+        descriptor: i32,
+        mut offset: u64,
+        length: u64,
+        flags: Send,
+    ) -> Result<(), FlowError> {
+        let end = offset.saturating_add(length);
+        let mut piece = vec![0; usize::try_from(length).unwrap_or(MOST_DATA).min(MOST_DATA)];
+        while offset < end {
+            let wanted = usize::try_from(end - offset).unwrap_or(MOST_DATA).min(piece.len());
+            let count = match file::read_at(descriptor, &mut piece[..wanted], offset) {
+                Ok(0) => Err(self.fail(&io::Error::other("the file has become shorter"))),
+                Ok(count) => Ok(count),
+                Err(error) => Err(self.fail(&error)),
+            }?;
+            offset += count as u64;
+            let flags = if offset < end { Send::MORE } else { flags };
+            self.send(&[Bytes::new(&piece[..count])], flags)?;
+        }
+        Ok(())
     }
 
     /// The reply ends with what is sent next.
@@ -308,7 +338,9 @@ impl Exchange for SocketExchange<'_> {
     }
 
     fn send_head(&mut self, head: &Head<'_>) -> Result<(), FlowError> {
+        let start = self.output.len();
         if encode_head(self.output, head) {
+            self.head = Some(start);
             return Ok(());
         }
         self.error = "the response has more headers than can be sent".to_owned();
@@ -328,7 +360,7 @@ impl Exchange for SocketExchange<'_> {
         if ends {
             encode_end(self.output, Outcome::Sent);
             self.end();
-        } else if flags == Send::MORE && self.output.len() < SMALL {
+        } else if flags == Send::MORE && (length == 0 || self.output.len() < SMALL) {
             return Ok(());
         }
         self.flush(ends)
@@ -341,6 +373,10 @@ impl Exchange for SocketExchange<'_> {
         if self.is_lost {
             return Err(FlowError::ClientGone);
         }
+        let Some(head) = self.head.take() else {
+            return self.send_copy(descriptor, offset, length, flags);
+        };
+        announce_file(&mut self.output[head..]);
         let ends = flags.has(Send::LAST | Send::DONE);
         encode_file(self.output, offset, length, Send(flags.0 & (Send::FLUSH | Send::LAST).0));
         if ends {

@@ -151,7 +151,85 @@ def application(environ, start_response):
         let answer = connection.get(&format!("/{offset}"));
         assert_eq!((answer.body.as_slice(), answer.outcome), (&script[offset..], Some(Outcome::Sent)));
         assert!(answer.is_complete);
+        assert_eq!(answer.is_file, offset < script.len(), "an empty body needs no file");
     }
+}
+
+#[test]
+fn a_head_of_any_length_announces_its_file() {
+    let stage = Stage::new(
+        r#"
+def application(environ, start_response):
+    start_response("200 OK", [(f"X-{number}", "x" * 4000) for number in range(int(environ["PATH_INFO"][1:]))])
+    return environ["wsgi.file_wrapper"](open(__file__, "rb"))
+"#,
+    );
+    let worker = stage.ready();
+    let mut connection = worker.connect();
+    for count in [0, 1, 2, 20] {
+        let answer = connection.get(&format!("/{count}"));
+        assert!(answer.is_file && answer.headers.len() >= count, "{count}");
+        assert_eq!(answer.body, std::fs::read(stage.script()).unwrap());
+    }
+}
+
+#[test]
+fn a_file_after_other_data_is_data() {
+    let stage = Stage::new(
+        r#"
+def application(environ, start_response):
+    start_response("200 OK", [])(b"<")
+    return environ["wsgi.file_wrapper"](open(__file__, "rb"))
+"#,
+    );
+    let worker = stage.ready();
+    let answer = worker.get("/");
+    assert_eq!(answer.body, [b"<", &*std::fs::read(stage.script()).unwrap()].concat());
+    assert!(!answer.is_file && answer.outcome == Some(Outcome::Sent));
+}
+
+#[test]
+fn a_file_is_data_when_a_line_for_the_log_has_taken_its_head_along() {
+    let stage = Stage::new(
+        r#"
+import os, tempfile, threading
+
+DATA = bytes(range(256)) * 9000
+FILE = tempfile.TemporaryFile()
+FILE.write(DATA)
+
+def application(environ, start_response):
+    errors, over = environ["wsgi.errors"], threading.Event()
+
+    def work():
+        while not over.is_set():
+            errors.write("line\n")
+
+    class File:
+        def __init__(self):
+            FILE.seek(7)
+            self.fileno, self.tell, self.read = FILE.fileno, FILE.tell, FILE.read
+
+        def close(self):
+            over.set()
+            thread.join()
+
+    thread = threading.Thread(target=work)
+    start_response("200 OK", [("Content-Length", str(len(DATA) - 7))])
+    thread.start()
+    return environ["wsgi.file_wrapper"](File())
+"#,
+    );
+    let worker = stage.ready();
+    let mut connection = worker.connect();
+    let expected: Vec<u8> = (0..256 * 9000).map(|index| index as u8).skip(7).collect();
+    wait_for("a line between a head and its file", || {
+        let answer = connection.get("/");
+        let other: Vec<_> = answer.log.iter().filter(|line| *line != "line").collect();
+        assert!(answer.body == expected && answer.is_complete, "{} bytes, {other:?}", answer.body.len());
+        assert_eq!(answer.outcome, Some(Outcome::Sent));
+        !answer.is_file
+    });
 }
 
 #[test]

@@ -353,6 +353,8 @@ pub struct Answer {
     pub was_read: bool,
     /// Whether all bytes had been announced as the last.
     pub is_complete: bool,
+    /// Whether the body came as a file.
+    pub is_file: bool,
 }
 
 impl Answer {
@@ -438,6 +440,7 @@ impl Connection {
     pub fn receive_until(&mut self, request: &Request<'_>, is_enough: impl Fn(&Answer) -> bool) -> Answer {
         use oxwsgi_core::wire::{encode_body_end, encode_body_failed, encode_body_header};
         let mut answer = Answer::default();
+        let mut file_follows = false;
         while !is_enough(&answer) {
             let Some((frame, taken)) = ReplyFrame::decode(&self.input).unwrap() else {
                 if !self.fill() {
@@ -446,6 +449,8 @@ impl Connection {
                 continue;
             };
             let mut taken = taken;
+            let is_announced = std::mem::take(&mut file_follows);
+            assert_eq!(is_announced, matches!(frame, ReplyFrame::File(..)), "a file comes after its announcement");
             match frame {
                 ReplyFrame::Hello(hello) => self.hello = Some(hello),
                 ReplyFrame::Read => {
@@ -471,6 +476,7 @@ impl Connection {
                     std::thread::spawn(move || socket.write_all(&frames));
                 }
                 ReplyFrame::Head(head) => {
+                    file_follows = head.announces_file();
                     let head = head.head();
                     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
                     answer.status_line = text(&head.status_line);
@@ -478,6 +484,7 @@ impl Connection {
                         head.headers.iter().map(|field| (text(&field.name), text(&field.value))).collect();
                 }
                 ReplyFrame::Data(length, flags) => {
+                    assert!(!answer.is_file, "a file is the whole body");
                     while self.input.len() < taken + length {
                         assert!(self.fill(), "the connection ends inside of a frame");
                     }
@@ -491,6 +498,7 @@ impl Connection {
                     let mut bytes = vec![0; length as usize];
                     file.read_exact_at(&mut bytes, offset).unwrap();
                     answer.body.extend(bytes);
+                    answer.is_file = true;
                     answer.is_complete |= flags.has(Send::LAST);
                 }
                 ReplyFrame::Log(_, line) => answer.log.push(String::from_utf8_lossy(line).into_owned()),
