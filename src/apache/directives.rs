@@ -270,6 +270,7 @@ fn preload(
         process_group: preload.process_group.into(),
         application_group: preload.application_group.into(),
         needs_python: false,
+        ..ImportScript::default()
     };
     process.add_import(import, hosts)
 }

@@ -72,6 +72,9 @@ fn start_python(pool: Pool<'_>, main: Server<'_>) {
             for import in settings.imports_of(b"") {
                 runtime.import(&Import {
                     script: (&*import.script).into(),
+                    script_kind: import.script_kind,
+                    callable: (&*import.callable).into(),
+                    factory: import.factory,
                     application_group: (&*import.application_group).into(),
                 });
             }

@@ -11,7 +11,8 @@ use std::sync::OnceLock;
 use oxwsgi_core::config::{MapHeadToGet, RequestSettings};
 use oxwsgi_core::request::path::{collapse_slashes, has_double_slash, request_target, script_name};
 use oxwsgi_core::request::{
-    Authorization, BodyLength, ExtraVariable, Field, NameSource, RequestView, Target, Variable, Variables,
+    Authorization, BodyLength, ExtraVariable, Field, NameSource, RequestView, ScriptKind, Target, Variable,
+    Variables,
 };
 
 use crate::apache::pool::Pool;
@@ -62,7 +63,9 @@ pub fn with_view<R>(
         process_group: process_group.into(),
         application_group: application_group.into(),
         script: if is_handler { handler_script } else { filename }.into(),
+        script_kind: ScriptKind::File,
         callable: callable.into(),
+        factory: false,
         resource: filename.into(),
         // httpd has looked at the file asked for, not at a handler's script.
         script_mtime: if is_handler { -1 } else { request.file_mtime() },

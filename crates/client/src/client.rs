@@ -50,7 +50,7 @@ impl GroupClient {
             return self.refuse(&Problem::NoThreads, view, exchange);
         }
         if let Some(owner) = self.settings.script_owner
-            && let Err(offence) = ownership::check(owner, &view.target.script)
+            && let Err(offence) = ownership::check(owner, &view.target)
         {
             return self.refuse(&Problem::Owner(offence), view, exchange);
         }

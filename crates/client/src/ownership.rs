@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 
 use oxwsgi_core::config::ScriptOwner;
 use oxwsgi_core::report::Number;
+use oxwsgi_core::request::{ScriptKind, Target};
 
 const GROUP_WRITES: u32 = 0o020;
 const OTHERS_WRITE: u32 = 0o002;
@@ -30,12 +31,16 @@ enum What {
     /// In which somebody else could put another script.
     #[error("Parent directory of WSGI script file,")]
     Folder,
+    #[error("WSGI module")]
+    Module,
 }
 
 #[derive(Debug, thiserror::Error)]
 enum Wrong {
     #[error("cannot be looked at, which script-user and script-group need: {0}")]
     Unseen(io::Error),
+    #[error("is found by its name, and script-user and script-group need the path of a script file")]
+    NoPath,
     #[error("belongs to uid {0}, and script-user={1}")]
     User(u32, u32),
     #[error("belongs to gid {0}, and script-group={1}")]
@@ -50,15 +55,15 @@ impl Offence {
     /// The number of its message.
     pub const fn number(&self) -> Number {
         use ScriptOwner::{Group, User};
-        use What::{Folder, Script};
+        use What::{Folder, Module, Script};
         Number(match (self.wanted, self.what, &self.wrong) {
-            (Group(_), Script, Wrong::Unseen(_)) => 153,
+            (Group(_), Module, _) | (Group(_), Script, Wrong::Unseen(_)) => 153,
             (Group(_), Script, Wrong::WorldWrites(_)) => 157,
             (Group(_), Script, _) => 155,
             (Group(_), Folder, Wrong::Unseen(_)) => 158,
             (Group(_), Folder, Wrong::WorldWrites(_)) => 161,
             (Group(_), Folder, _) => 160,
-            (User(_), Script, Wrong::Unseen(_)) => 162,
+            (User(_), Module, _) | (User(_), Script, Wrong::Unseen(_)) => 162,
             (User(_), Script, Wrong::GroupWrites(_)) => 166,
             (User(_), Script, Wrong::WorldWrites(_)) => 168,
             (User(_), Script, _) => 164,
@@ -70,9 +75,13 @@ impl Offence {
     }
 }
 
-/// Looks at a script and at its folder.
-pub fn check(wanted: ScriptOwner, script: &[u8]) -> Result<(), Offence> {
-    let script = Path::new(OsStr::from_bytes(script));
+/// Looks at the script of a request and at its folder. Where a module will be found, and so whose it is, cannot be told
+/// from its name.
+pub fn check(wanted: ScriptOwner, target: &Target<'_>) -> Result<(), Offence> {
+    let script = Path::new(OsStr::from_bytes(target.script.as_slice()));
+    if target.script_kind == ScriptKind::Module {
+        return Err(Offence { what: What::Module, path: script.into(), wanted, wrong: Wrong::NoPath });
+    }
     let folder = script.parent().unwrap_or(Path::new("/"));
     for (what, path) in [(What::Script, script), (What::Folder, folder)] {
         check_one(wanted, path).map_err(|wrong| Offence { what, path: path.into(), wanted, wrong })?;
@@ -116,7 +125,8 @@ mod tests {
             let found = self.0.metadata().unwrap();
             let script = self.0.join("a.wsgi");
             let number = |wanted| {
-                check(wanted, script.as_os_str().as_bytes()).map_or_else(|offence| offence.number().0, |()| 0)
+                let target = Target { script: script.as_os_str().as_bytes().into(), ..Target::default() };
+                check(wanted, &target).map_or_else(|offence| offence.number().0, |()| 0)
             };
             (
                 number(ScriptOwner::User(found.uid() + other_user)),
@@ -152,8 +162,23 @@ mod tests {
 
     #[test]
     fn what_cannot_be_seen_does_not_run() {
-        let offence = check(ScriptOwner::User(0), b"/no/such/script.wsgi").unwrap_err();
+        let target = Target { script: "/no/such/script.wsgi".into(), ..Target::default() };
+        let offence = check(ScriptOwner::User(0), &target).unwrap_err();
         assert_eq!(offence.number().0, 162);
         assert!(offence.to_string().contains("/no/such/script.wsgi"), "{offence}");
+    }
+
+    #[test]
+    fn nobody_can_tell_whose_a_module_is() {
+        let target =
+            Target { script: "shop.web".into(), script_kind: ScriptKind::Module, ..Target::default() };
+        for (wanted, number) in [(ScriptOwner::User(0), 162), (ScriptOwner::Group(0), 153)] {
+            let offence = check(wanted, &target).unwrap_err();
+            assert_eq!(offence.number().0, number);
+            assert!(
+                offence.to_string().starts_with("WSGI module shop.web is found by its name"),
+                "{offence}"
+            );
+        }
     }
 }

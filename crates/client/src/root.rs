@@ -1,12 +1,16 @@
 //! `chroot`: what the paths of a request are called by a group that sees another root of the file system.
 
 use oxwsgi_core::request::path::below;
-use oxwsgi_core::request::{RequestView, Target, Variable};
+use oxwsgi_core::request::{RequestView, ScriptKind, Target, Variable};
 
 /// The request as the group with this root sees it; none when the script is outside. A document root outside is left out.
+/// A module is found by whoever sees the new root, so its name stays.
 pub fn seen_below<'a>(root: &[u8], view: &RequestView<'a>) -> Option<RequestView<'a>> {
     let path = |path: &'a [u8]| below(root, path);
-    let script = path(view.target.script.as_slice())?;
+    let script = match view.target.script_kind {
+        ScriptKind::File => path(view.target.script.as_slice())?,
+        ScriptKind::Module => view.target.script.as_slice(),
+    };
     let resource = view.target.resource.as_slice();
     let mut variables = view.variables;
     for variable in [Variable::ScriptFilename, Variable::HandlerScript] {

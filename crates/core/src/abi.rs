@@ -11,10 +11,10 @@ use crate::borrowed::{Bytes, MaybeBytes, Slice};
 use crate::boundary::guard;
 use crate::exchange::{Outcome, RemoteExchange};
 use crate::report::Level;
-use crate::request::RequestView;
+use crate::request::{RequestView, ScriptKind};
 
 /// Rises with every change of a type that crosses.
-pub const ABI_VERSION: u32 = 3;
+pub const ABI_VERSION: u32 = 4;
 
 /// The symbol a runtime exports; its type is [`Entry`].
 pub const ENTRY_SYMBOL: &std::ffi::CStr = c"oxwsgi_runtime";
@@ -199,10 +199,16 @@ impl fmt::Debug for Start<'_> {
 
 /// A script to load at process start (`WSGIImportScript`, or a script alias with both groups given).
 #[repr(C)]
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub struct Import<'a> {
-    /// Path of the script.
+    /// Path of the script, or name of the module.
     pub script: Bytes<'a>,
+    /// What `script` names.
+    pub script_kind: ScriptKind,
+    /// The callable that must be there; empty loads the script and looks for none.
+    pub callable: Bytes<'a>,
+    /// Whether the callable is called, to make the application.
+    pub factory: bool,
     /// Interpreter; empty is the main one.
     pub application_group: Bytes<'a>,
 }

@@ -4,7 +4,7 @@ use oxwsgi_core::borrowed::Bytes;
 use oxwsgi_core::exchange::{Head, Outcome, RetryReason, Send};
 use oxwsgi_core::report::Level;
 use oxwsgi_core::request::{
-    Authorization, BodyLength, ExtraVariable, Field, RequestView, Target, Variable, Variables,
+    Authorization, BodyLength, ExtraVariable, Field, RequestView, ScriptKind, Target, Variable, Variables,
 };
 use oxwsgi_core::wire::{
     BodyFrame, DecodedRequest, HEADER, Hello, Inline, LAST_SEQUENCE, LONGEST_LOG, MOST_DATA, ReplyFrame,
@@ -68,7 +68,7 @@ proptest! {
         extra in pairs(proptest::option::of(bytes())),
         texts in vec(bytes(), 5),
         numbers in any::<[i64; 3]>(),
-        flags in any::<[bool; 5]>(),
+        flags in any::<[bool; 7]>(),
         body in body_length(),
         authorization in authorization(),
         inline in proptest::option::of(bytes()),
@@ -91,7 +91,9 @@ proptest! {
                 process_group: (&*texts[0]).into(),
                 application_group: (&*texts[1]).into(),
                 script: (&*texts[2]).into(),
+                script_kind: if flags[5] { ScriptKind::Module } else { ScriptKind::File },
                 callable: (&*texts[3]).into(),
+                factory: flags[6],
                 resource: (&*texts[4]).into(),
                 script_mtime: numbers[0],
                 script_reloading: flags[0],

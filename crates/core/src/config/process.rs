@@ -2,12 +2,19 @@
 
 use crate::borrowed::{Bytes, MaybeBytes};
 use crate::config::{ConfigError, DaemonGroup, Foreign, Hosts};
+use crate::request::ScriptKind;
 
 /// A script to load when a process starts.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ImportScript {
-    /// Path of the script.
+    /// Path of the script, or name of the module.
     pub script: Box<[u8]>,
+    /// What `script` names.
+    pub script_kind: ScriptKind,
+    /// The callable that must be there; empty loads the script and looks for none.
+    pub callable: Box<[u8]>,
+    /// Whether the callable is called, to make the application.
+    pub factory: bool,
     /// Daemon group; empty is the server's own processes.
     pub process_group: Box<[u8]>,
     /// Interpreter; empty is the main one.
@@ -190,12 +197,7 @@ mod tests {
     #[test]
     fn restricted_embedded_mode_needs_python_for_import_scripts_alone() {
         let import_into = |group: &[u8], needs_python| {
-            vec![ImportScript {
-                script: [].into(),
-                process_group: group.into(),
-                application_group: [].into(),
-                needs_python,
-            }]
+            vec![ImportScript { process_group: group.into(), needs_python, ..ImportScript::default() }]
         };
         let import = |needs_python| import_into(b"", needs_python);
         let restricted = |imports| ProcessSettings {

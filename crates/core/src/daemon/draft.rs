@@ -9,6 +9,7 @@ use super::plan::{Account, Group, Import, LogTarget, Python};
 use crate::config::{DaemonGroup, Limits, ProcessSettings};
 use crate::os;
 use crate::os::users::User;
+use crate::request::ScriptKind;
 use crate::request::path::below;
 
 /// What the server knows of a group, beside its settings.
@@ -63,9 +64,13 @@ impl Draft<'_> {
                 .map(|import| Import {
                     // A path that is not below the new root is taken for one that is.
                     script: root
+                        .filter(|_| import.script_kind == ScriptKind::File)
                         .and_then(|root| below(root, &import.script))
                         .unwrap_or(&import.script)
                         .to_vec(),
+                    script_kind: import.script_kind,
+                    callable: import.callable.to_vec(),
+                    factory: import.factory,
                     application_group: import.application_group.to_vec(),
                 })
                 .collect(),
@@ -181,6 +186,7 @@ mod tests {
                     process_group: group.into(),
                     application_group: b"a"[..].into(),
                     needs_python: true,
+                    ..ImportScript::default()
                 })
                 .into(),
             ..ProcessSettings::default()
@@ -203,7 +209,34 @@ mod tests {
         assert_eq!(python.path, [b"/a".to_vec(), b"/b".to_vec()], "WSGIPythonPath is for embedded mode");
         assert_eq!((python.optimize, python.switch_interval, python.restrict_stdout), (2, 0.5, true));
         assert_eq!(python.warnings, [b"error".to_vec()]);
-        assert_eq!(group.imports, [Import { script: b"/x.py".to_vec(), application_group: b"a".to_vec() }]);
+        let script = b"/x.py".to_vec();
+        assert_eq!(group.imports, [Import { script, application_group: b"a".to_vec(), ..Import::default() }]);
+    }
+
+    #[test]
+    fn a_new_root_changes_paths_and_no_modules() {
+        let import = |script: &[u8], script_kind| ImportScript {
+            script: script.into(),
+            script_kind,
+            callable: b"make"[..].into(),
+            factory: true,
+            process_group: b"shop"[..].into(),
+            ..ImportScript::default()
+        };
+        let imports = vec![import(b"/jail/x.py", ScriptKind::File), import(b"/jail/x", ScriptKind::Module)];
+        let process = ProcessSettings { imports, ..ProcessSettings::default() };
+        let group = complete("shop chroot=/jail", Some(account(5)), &process);
+        let import = |script: &[u8], script_kind| Import {
+            script: script.to_vec(),
+            script_kind,
+            callable: b"make".to_vec(),
+            factory: true,
+            application_group: Vec::new(),
+        };
+        assert_eq!(
+            group.imports,
+            [import(b"/x.py", ScriptKind::File), import(b"/jail/x", ScriptKind::Module)]
+        );
     }
 
     #[test]

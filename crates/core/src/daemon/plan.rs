@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::config::{Limits, Resources};
 use crate::report::Level;
+use crate::request::ScriptKind;
 
 /// All groups of one server, of one reading of its configuration.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -146,10 +147,16 @@ pub struct Python {
 }
 
 /// A script to load when a process starts.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Import {
-    /// Path of the script.
+    /// Path of the script, or name of the module.
     pub script: Vec<u8>,
+    /// What `script` names.
+    pub script_kind: ScriptKind,
+    /// The callable that must be there; empty loads the script and looks for none.
+    pub callable: Vec<u8>,
+    /// Whether the callable is called, to make the application.
+    pub factory: bool,
     /// Interpreter; empty is the main one.
     pub application_group: Vec<u8>,
 }

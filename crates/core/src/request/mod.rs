@@ -18,6 +18,6 @@ pub use field::{ExtraVariable, Field};
 pub use forwarded::{Forwarded, ProxyHeader, Trust};
 pub use name::{Callable, CallableName, Expression, Name, NameSource};
 pub use network::{Network, NotANetwork};
-pub use target::Target;
+pub use target::{ScriptKind, ScriptTitle, Target};
 pub use variable::{Variable, Variables};
 pub use view::{Authorization, BodyLength, RequestView};

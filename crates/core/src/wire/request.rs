@@ -4,7 +4,7 @@ use super::field::{Reader, Write};
 use super::frame::{FrameHeader, Kind, WireError, framed};
 use crate::borrowed::Slice;
 use crate::request::{
-    Authorization, BodyLength, ExtraVariable, Field, RequestView, Target, Variable, Variables,
+    Authorization, BodyLength, ExtraVariable, Field, RequestView, ScriptKind, Target, Variable, Variables,
 };
 
 /// The last number that a request can have, on its connection or on the [mark](crate::daemon::board::Mark) of that; a
@@ -22,6 +22,8 @@ const HTTPS: u8 = 2;
 const HEAD: u8 = 4;
 const CONTENT_FILTERS: u8 = 8;
 const IGNORE_ACTIVITY: u8 = 16;
+const MODULE: u8 = 32;
+const FACTORY: u8 = 64;
 
 /// The part of a body that comes with its request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -89,6 +91,8 @@ pub fn encode_request(out: &mut Vec<u8>, view: &RequestView<'_>, sequence: u32, 
         let flag = |is_set, flag| if is_set { flag } else { 0 };
         out.u8(flag(view.target.script_reloading, SCRIPT_RELOADING)
             | flag(view.target.ignore_activity, IGNORE_ACTIVITY)
+            | flag(view.target.script_kind == ScriptKind::Module, MODULE)
+            | flag(view.target.factory, FACTORY)
             | flag(view.https, HTTPS)
             | flag(view.head, HEAD)
             | flag(view.content_filters, CONTENT_FILTERS));
@@ -149,7 +153,9 @@ fn decode(mut reader: Reader<'_>) -> Option<DecodedRequest<'_>> {
         process_group: reader.bytes()?.into(),
         application_group: reader.bytes()?.into(),
         script: reader.bytes()?.into(),
+        script_kind: if flags & MODULE == 0 { ScriptKind::File } else { ScriptKind::Module },
         callable: reader.bytes()?.into(),
+        factory: flags & FACTORY != 0,
         resource: reader.bytes()?.into(),
         script_mtime,
         script_reloading: flags & SCRIPT_RELOADING != 0,

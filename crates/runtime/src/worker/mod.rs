@@ -129,6 +129,9 @@ fn serve_scripts(orders: Orders, control: &'static Control, guardian: &'static G
 fn load(import: &Import) -> bool {
     let import = oxwsgi_core::abi::Import {
         script: import.script.as_slice().into(),
+        script_kind: import.script_kind,
+        callable: import.callable.as_slice().into(),
+        factory: import.factory,
         application_group: import.application_group.as_slice().into(),
     };
     wsgi::import(&import)

@@ -1,23 +1,43 @@
-//! Finds the application of a request among the scripts of an interpreter.
+//! Finds the application of a request among the scripts and modules of an interpreter.
 
 use std::cell::RefCell;
 use std::rc::Rc;
 
+use oxwsgi_core::abi::Import;
 use oxwsgi_core::exchange::{Outcome, RetryReason};
 use oxwsgi_core::report::{Level, Number};
-use oxwsgi_core::request::Target;
+use oxwsgi_core::request::{ScriptKind, Target};
 
 use crate::python::{Attached, Obj, PyResult};
+use crate::wsgi::callable::Callable;
+use crate::wsgi::imported::Imported;
+use crate::wsgi::loading::{self, Loaded};
 use crate::wsgi::place::Place;
 use crate::wsgi::report::Report;
-use crate::wsgi::script::{Loaded, Script, ScriptNames};
+use crate::wsgi::script::{Script, ScriptNames};
 use crate::wsgi::traceback::{self, Event};
 
-/// The scripts of one interpreter. Used attached.
+/// A module is loaded once.
+const ONLY_LOADING: u64 = 0;
+
+/// The scripts and modules of one interpreter. Used attached.
 #[derive(Debug)]
 pub struct Scripts {
     names: ScriptNames,
-    known: RefCell<Vec<Rc<Script>>>,
+    known: RefCell<Vec<Rc<Known>>>,
+}
+
+/// One of them, with the callables that were asked for.
+#[derive(Debug)]
+struct Known {
+    source: Source,
+    callables: RefCell<Vec<Rc<Callable>>>,
+}
+
+#[derive(Debug)]
+enum Source {
+    File(Script),
+    Module(Imported),
 }
 
 /// Why there is no application for a request.
@@ -52,60 +72,206 @@ impl Scripts {
         report: Report<'_>,
         target: &Target<'_>,
     ) -> Result<Obj<'py>, Refusal> {
-        self.look_up(py, place, report, target).unwrap_or_else(|raised| {
-            let doing = "looking for WSGI script";
-            let event =
-                Event { number: Number(106), exit_number: Number(107), doing, script: &target.script };
+        let found = self.look_up(py, place, report, target).unwrap_or_else(|raised| {
+            let event = Event {
+                number: Number(106),
+                exit_number: Number(107),
+                doing: "looking for",
+                script: target.title(),
+            };
             traceback::report(py, place, report, event, &raised.take());
-            Err(Refusal::Status(500))
-        })
+            Some(Loaded::Failed)
+        });
+        match found {
+            Some(Loaded::Ready(application)) => Ok(application),
+            Some(Loaded::Failed | Loaded::Exit) => Err(Refusal::Status(500)),
+            Some(Loaded::Outdated) => Err(Refusal::Retry(RetryReason::Reload)),
+            None => Err(Refusal::Status(match target.script_kind {
+                ScriptKind::File => 404,
+                // Which no request can have named.
+                ScriptKind::Module => 500,
+            })),
+        }
     }
 
-    /// Loads a script before the first request; failures are logged. True when the script wants the process to end.
-    pub fn import(&self, py: Attached<'_>, place: &Place, script: &[u8]) -> bool {
-        let target = Target { script: script.into(), script_mtime: -1, ..Target::default() };
+    /// Loads a script before the first request, and its application when one is named; failures are logged. True when the
+    /// script wants the process to end.
+    pub fn import(&self, py: Attached<'_>, place: &Place, import: &Import<'_>) -> bool {
+        let Import { script, script_kind, callable, factory, .. } = *import;
+        let target = Target { script, script_kind, callable, factory, script_mtime: -1, ..Target::default() };
         let report = Report::Process(place.settings());
-        let loaded = self
-            .script(py, place, script)
-            .and_then(|script| script.globals(py, &self.names, place, report, &target));
-        loaded.map(|loaded| matches!(loaded, Loaded::Exit)).unwrap_or_else(|raised| {
+        let loaded = if callable.is_empty() {
+            self.known(py, place, &target)
+                .and_then(|known| known.load(py, &self.names, place, report, &target))
+                .inspect(|loaded| {
+                    if matches!(loaded, Loaded::Ready(_)) {
+                        loading::note_loaded();
+                    }
+                })
+                .map(Some)
+        } else {
+            self.look_up(py, place, report, &target)
+        };
+        loaded.map(|loaded| matches!(loaded, Some(Loaded::Exit))).unwrap_or_else(|raised| {
             report.write(py, Level::Error, raised.take().lines());
             false
         })
     }
 
+    /// The application; none where the script has no such callable, which is logged.
     fn look_up<'py>(
         &self,
         py: Attached<'py>,
         place: &Place,
         report: Report<'_>,
         target: &Target<'_>,
-    ) -> PyResult<'py, Result<Obj<'py>, Refusal>> {
-        let script = self.script(py, place, &target.script)?;
-        let globals = match script.globals(py, &self.names, place, report, target)? {
-            Loaded::Ready(globals) => globals,
-            Loaded::Failed | Loaded::Exit => return Ok(Err(Refusal::Status(500))),
-            Loaded::Outdated => return Ok(Err(Refusal::Retry(RetryReason::Reload))),
-        };
-        if let Some(callable) = globals.item(&script.callable_name(py, &target.callable)?)? {
-            return Ok(Ok(callable));
+    ) -> PyResult<'py, Option<Loaded<'py>>> {
+        let known = self.known(py, place, target)?;
+        let callable = known.callable(py, &target.callable, target.factory)?;
+        if let Source::Module(_) = known.source
+            && let Some(application) = callable.settled(py, ONLY_LOADING)
+        {
+            return Ok(Some(Loaded::Ready(application)));
         }
-        let text = format!(
-            "{}: Target WSGI script '{}' does not contain WSGI application '{}'.",
-            Number(89),
-            String::from_utf8_lossy(&target.script),
-            String::from_utf8_lossy(&target.callable)
-        );
-        report.write(py, Level::Error, vec![text]);
-        Ok(Err(Refusal::Status(404)))
+        let scope = match known.load(py, &self.names, place, report, target)? {
+            Loaded::Ready(scope) => scope,
+            other => return Ok(Some(other)),
+        };
+        let (loading, found) = match &known.source {
+            Source::File(script) => {
+                let loading = script.loadings();
+                if callable.is_factory()
+                    && let Some(application) = callable.settled(py, loading)
+                {
+                    return Ok(Some(Loaded::Ready(application)));
+                }
+                (loading, callable.in_globals(py, &scope)?)
+            }
+            Source::Module(_) => (ONLY_LOADING, callable.in_module(py, scope)?),
+        };
+        let loaded = match found {
+            None => {
+                let text = format!(
+                    "{}: Target {} does not contain WSGI application '{}'.",
+                    Number(89),
+                    target.title(),
+                    String::from_utf8_lossy(&target.callable)
+                );
+                report.write(py, Level::Error, vec![text]);
+                None
+            }
+            Some(factory) if callable.is_factory() => {
+                Some(make(py, place, report, target, &callable, loading, &factory)?)
+            }
+            Some(application) => {
+                if let Source::Module(_) = known.source {
+                    callable.settle(py, loading, application.clone());
+                }
+                Some(Loaded::Ready(application))
+            }
+        };
+        if !matches!(loaded, Some(Loaded::Failed | Loaded::Exit)) {
+            loading::note_loaded();
+        }
+        Ok(loaded)
     }
 
-    fn script<'py>(&self, py: Attached<'py>, place: &Place, path: &[u8]) -> PyResult<'py, Rc<Script>> {
-        if let Some(script) = self.known.borrow().iter().find(|script| *script.path() == *path) {
-            return Ok(Rc::clone(script));
+    fn known<'py>(&self, py: Attached<'py>, place: &Place, target: &Target<'_>) -> PyResult<'py, Rc<Known>> {
+        let (kind, name) = (target.script_kind, target.script.as_slice());
+        if let Some(known) = self.known.borrow().iter().find(|known| known.source.is(kind, name)) {
+            return Ok(Rc::clone(known));
         }
-        let script = Rc::new(Script::new(py, path, place.settings().case_sensitivity)?);
-        self.known.borrow_mut().push(Rc::clone(&script));
-        Ok(script)
+        let source = match kind {
+            ScriptKind::File => Source::File(Script::new(py, name, place.settings().case_sensitivity)?),
+            ScriptKind::Module => Source::Module(Imported::new(name)),
+        };
+        let known = Rc::new(Known { source, callables: RefCell::default() });
+        self.known.borrow_mut().push(Rc::clone(&known));
+        Ok(known)
+    }
+}
+
+impl Source {
+    #[inline]
+    fn is(&self, kind: ScriptKind, name: &[u8]) -> bool {
+        match (self, kind) {
+            (Self::File(script), ScriptKind::File) => *script.path() == *name,
+            (Self::Module(module), ScriptKind::Module) => *module.name() == *name,
+            _ => false,
+        }
+    }
+}
+
+impl Known {
+    /// The globals of a script, or a module; loaded if need be.
+    fn load<'py>(
+        &self,
+        py: Attached<'py>,
+        names: &ScriptNames,
+        place: &Place,
+        report: Report<'_>,
+        target: &Target<'_>,
+    ) -> PyResult<'py, Loaded<'py>> {
+        match &self.source {
+            Source::File(script) => script.globals(py, names, place, report, target),
+            Source::Module(module) => Ok(module.module(py, place, report)),
+        }
+    }
+
+    fn callable<'py>(&self, py: Attached<'py>, name: &[u8], factory: bool) -> PyResult<'py, Rc<Callable>> {
+        if let Some(callable) = self.callables.borrow().iter().find(|callable| callable.is(name, factory)) {
+            return Ok(Rc::clone(callable));
+        }
+        let callable = Rc::new(Callable::new(py, name, factory)?);
+        self.callables.borrow_mut().push(Rc::clone(&callable));
+        Ok(callable)
+    }
+}
+
+/// Has the factory make the application, unless another thread has meanwhile.
+fn make<'py>(
+    py: Attached<'py>,
+    place: &Place,
+    report: Report<'_>,
+    target: &Target<'_>,
+    callable: &Callable,
+    loading: u64,
+    factory: &Obj<'py>,
+) -> PyResult<'py, Loaded<'py>> {
+    let _loading = loading::take_turn(py);
+    if let Some(application) = callable.settled(py, loading) {
+        return Ok(Loaded::Ready(application));
+    }
+    let name = String::from_utf8_lossy(&target.callable);
+    match factory.call_no_args() {
+        Ok(application) if application.is_callable() => {
+            callable.settle(py, loading, application.clone());
+            Ok(Loaded::Ready(application))
+        }
+        Ok(other) => {
+            let text = format!(
+                "{}: The factory '{name}' of {} must return a WSGI application, and has returned {}.",
+                Number(1026),
+                target.title(),
+                other.repr()
+            );
+            report.write(py, Level::Error, vec![text]);
+            Ok(Loaded::Failed)
+        }
+        Err(raised) => {
+            let exception = raised.take();
+            if exception.is_system_exit() && place.settings().is_service() {
+                return Ok(Loaded::Exit);
+            }
+            let doing = format!("calling the factory '{name}' of");
+            let event = Event {
+                number: Number(106),
+                exit_number: Number(107),
+                doing: &doing,
+                script: target.title(),
+            };
+            traceback::report(py, place, report, event, &exception);
+            Ok(Loaded::Failed)
+        }
     }
 }

@@ -5,6 +5,7 @@
 #![forbid(unsafe_code)]
 
 mod application;
+mod callable;
 mod callbacks;
 mod embedded_module;
 mod environ;
@@ -12,7 +13,9 @@ mod error_log;
 mod file_wrapper;
 mod header_keys;
 mod host;
+mod imported;
 mod input;
+mod loading;
 mod log_handler;
 mod oversight;
 mod place;
@@ -35,9 +38,9 @@ mod watch;
 
 pub use crate::python::leave as leave_thread;
 pub use callbacks::Event;
+pub use loading::is_any_loaded;
 pub use oversight::{interrupt, log_stacks, take_lock};
 pub use process::{adopt, finish, import, publish, start, stop};
-pub use script::is_any_loaded;
 pub use serve::serve;
 pub use settings::Settings;
 pub use stack_dump::write as write_stacks;

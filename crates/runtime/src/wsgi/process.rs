@@ -55,8 +55,8 @@ pub fn adopt(py: Attached<'_>, settings: Settings) -> Result<(), String> {
 /// Loads a script before the first request. See `RuntimeTable::import`. True when a service's script wants the process to end.
 pub fn import(import: &Import<'_>) -> bool {
     let Some(process) = PROCESS.get() else { return false };
-    let imported = process
-        .enter(&import.application_group, |py, host| host.scripts().import(py, host.place(), &import.script));
+    let imported =
+        process.enter(&import.application_group, |py, host| host.scripts().import(py, host.place(), import));
     imported.unwrap_or_else(|error| {
         process.settings.log(Level::Error, &error.to_string());
         false

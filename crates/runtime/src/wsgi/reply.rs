@@ -4,6 +4,7 @@ use oxwsgi_core::borrowed::Bytes;
 use oxwsgi_core::exchange::{Exchange, Outcome, RemoteExchange, ReplyHead, Send, SendError, send};
 use oxwsgi_core::os::file;
 use oxwsgi_core::report::{Level, Number};
+use oxwsgi_core::request::ScriptTitle;
 
 use crate::python::{Attached, Blocks, Exception, Obj, PyResult, Raised, RaisedException};
 use crate::wsgi::file_wrapper::FileRange;
@@ -47,7 +48,7 @@ pub fn deliver(
     host: &Host,
     transaction: &Transaction,
     result: Obj<'_>,
-    script: &[u8],
+    script: ScriptTitle<'_>,
     body: Vec<u8>,
 ) -> Ending {
     let blocks = result.exact_items();
@@ -84,7 +85,7 @@ pub fn failed(
     host: &Host,
     transaction: &Transaction,
     exception: RaisedException<'_>,
-    script: &[u8],
+    script: ScriptTitle<'_>,
 ) -> Outcome {
     let stage = transaction.stage.get();
     let is_interrupt = exception.is_of(host.types().request_timeout.get(py));
@@ -98,7 +99,7 @@ pub fn failed(
         let text = format!("Request interrupted by RequestTimeout; {end}.");
         Report::Request(transaction).write(py, Level::Info, vec![text]);
     } else {
-        let doing = "processing WSGI script";
+        let doing = "processing";
         let event = Event { number: Number(174), exit_number: Number(175), doing, script };
         traceback::report(py, host.place(), Report::Request(transaction), event, &exception);
     }
@@ -313,7 +314,7 @@ fn close_of<'py>(
     host: &Host,
     transaction: &Transaction,
     result: &Obj<'py>,
-    script: &[u8],
+    script: ScriptTitle<'_>,
 ) -> Option<Obj<'py>> {
     result.attribute_if_any(host.close_name(py)).unwrap_or_else(|raised| {
         report_close(py, host, transaction, raised, script);
@@ -321,8 +322,14 @@ fn close_of<'py>(
     })
 }
 
-fn report_close(py: Attached<'_>, host: &Host, transaction: &Transaction, raised: Raised<'_>, script: &[u8]) {
-    let doing = "closing the response of WSGI script";
+fn report_close(
+    py: Attached<'_>,
+    host: &Host,
+    transaction: &Transaction,
+    raised: Raised<'_>,
+    script: ScriptTitle<'_>,
+) {
+    let doing = "closing the response of";
     let event = Event { number: Number(194), exit_number: Number(194), doing, script };
     traceback::report(py, host.place(), Report::Request(transaction), event, &raised.take());
 }

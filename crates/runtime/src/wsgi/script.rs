@@ -1,6 +1,6 @@
 //! A script file and the module that was made of it: loads it, and loads it again when it has changed.
 
-use std::cell::RefCell;
+use std::cell::Cell;
 use std::ffi::OsStr;
 use std::fmt::Write as _;
 use std::fs::{File, Metadata};
@@ -8,24 +8,16 @@ use std::io::{self, Read};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use md5::{Digest, Md5};
 use oxwsgi_core::report::{Level, Number};
-use oxwsgi_core::request::Target;
+use oxwsgi_core::request::{ScriptTitle, Target};
 
 use crate::python::{Attached, Held, Obj, PyResult};
+use crate::wsgi::loading::{self, Loaded};
 use crate::wsgi::place::Place;
 use crate::wsgi::report::Report;
 use crate::wsgi::traceback::{self, Event};
-use crate::wsgi::turn::Turn;
-
-// Whether any script has been loaded in this process.
-static LOADED: AtomicBool = AtomicBool::new(false);
-
-/// One loader at a time in the process, whichever interpreter it loads into: scripts import modules, and interpreters
-/// share the state of extension modules.
-static LOADING: Turn = Turn::new();
 
 /// The names that the gateway looks for in a script's module.
 #[derive(Debug)]
@@ -39,25 +31,7 @@ pub struct ScriptNames {
 pub struct Script {
     path: Box<[u8]>,
     module_name: Held,
-    callables: RefCell<Vec<(Box<[u8]>, Held)>>,
-}
-
-/// What came of the wish for a script's module.
-#[derive(Debug)]
-pub enum Loaded<'py> {
-    /// Its globals.
-    Ready(Obj<'py>),
-    /// It could not be loaded, which is logged.
-    Failed,
-    /// Only another process can have it: this one is a daemon process, and has an older version of the script.
-    Outdated,
-    /// It wants the process to end, which is a service's to want.
-    Exit,
-}
-
-/// Whether a script has been loaded in this process.
-pub fn is_any_loaded() -> bool {
-    LOADED.load(Ordering::Relaxed)
+    loadings: Cell<u64>,
 }
 
 /// Whether the loaded module will do.
@@ -86,12 +60,17 @@ impl Script {
     /// The script at `path`, not loaded.
     pub fn new<'py>(py: Attached<'py>, path: &[u8], case_sensitive: bool) -> PyResult<'py, Self> {
         let module_name = py.latin1(module_name(path, case_sensitive).as_bytes())?;
-        Ok(Self { path: path.into(), module_name: module_name.hold(), callables: RefCell::default() })
+        Ok(Self { path: path.into(), module_name: module_name.hold(), loadings: Cell::new(0) })
     }
 
     /// Where the file is.
     pub const fn path(&self) -> &[u8] {
         &self.path
+    }
+
+    /// How often it was loaded. Another number means that its globals are others.
+    pub fn loadings(&self) -> u64 {
+        self.loadings.get()
     }
 
     /// The globals of the module, loaded if need be.
@@ -103,25 +82,11 @@ impl Script {
         report: Report<'_>,
         target: &Target<'_>,
     ) -> PyResult<'py, Loaded<'py>> {
-        let loaded = match self.state(py, names, place, report, target)? {
-            State::Ready(globals) => Loaded::Ready(globals),
+        match self.state(py, names, place, report, target)? {
+            State::Ready(globals) => Ok(Loaded::Ready(globals)),
             // What looks stale may be just being loaded, by another thread.
-            _ => self.load(py, names, place, report, target)?,
-        };
-        if matches!(loaded, Loaded::Ready(_)) && !LOADED.load(Ordering::Relaxed) {
-            LOADED.store(true, Ordering::Relaxed);
+            _ => self.load(py, names, place, report, target),
         }
-        Ok(loaded)
-    }
-
-    /// The name of a callable as the key to look it up with.
-    pub fn callable_name<'py>(&self, py: Attached<'py>, name: &[u8]) -> PyResult<'py, Obj<'py>> {
-        if let Some((_, known)) = self.callables.borrow().iter().find(|(known, _)| **known == *name) {
-            return Ok(known.share(py));
-        }
-        let text = py.latin1(name)?;
-        self.callables.borrow_mut().push((name.into(), text.clone().hold()));
-        Ok(text)
     }
 
     fn state<'py>(
@@ -152,9 +117,9 @@ impl Script {
             Ok(true) => return Ok(State::Stale),
             Ok(false) => {}
             Err(raised) => {
-                let doing = "in reload_required() of WSGI script";
+                let doing = "in reload_required() of";
                 let event =
-                    Event { number: Number(109), exit_number: Number(108), doing, script: &self.path };
+                    Event { number: Number(109), exit_number: Number(108), doing, script: self.title() };
                 traceback::report(py, place, report, event, &raised.take());
             }
         }
@@ -169,7 +134,7 @@ impl Script {
         report: Report<'_>,
         target: &Target<'_>,
     ) -> PyResult<'py, Loaded<'py>> {
-        let _loading = LOADING.take(py);
+        let _loading = loading::take_turn(py);
         // Another thread may have done it meanwhile.
         let verb = match self.state(py, names, place, report, target)? {
             State::Ready(globals) | State::Unmarked(globals) => return Ok(Loaded::Ready(globals)),
@@ -180,24 +145,17 @@ impl Script {
             }
             State::Missing => "Loading",
         };
-        let (file, place_name) = (self.file(), place.describe());
-        report.write(
-            py,
-            Level::Info,
-            vec![format!("{verb} WSGI script '{}' into {place_name}.", file.display())],
-        );
+        let (file, title, place_name) = (self.file(), self.title(), place.describe());
+        report.write(py, Level::Info, vec![format!("{verb} {title} into {place_name}.")]);
         let (source, mtime) = match py.detach(|| read(file)) {
             Ok(read) => read,
             Err(error) => {
-                let text = format!(
-                    "{}: Unable to read WSGI script '{}' for {place_name}: {error}",
-                    Number(105),
-                    file.display()
-                );
+                let text = format!("{}: Unable to read {title} for {place_name}: {error}", Number(105));
                 report.write(py, Level::Error, vec![text]);
                 return Ok(Loaded::Failed);
             }
         };
+        self.loadings.set(self.loadings.get() + 1);
         match py.run_script(self.module_name.get(py), &py.path(&self.path)?, &source) {
             Ok(module) => {
                 let globals = module.module_dict()?;
@@ -209,9 +167,12 @@ impl Script {
                 if exception.is_system_exit() && place.settings().is_service() {
                     return Ok(Loaded::Exit);
                 }
-                let doing = "loading WSGI script";
-                let event =
-                    Event { number: Number(106), exit_number: Number(107), doing, script: &self.path };
+                let event = Event {
+                    number: Number(106),
+                    exit_number: Number(107),
+                    doing: "loading",
+                    script: self.title(),
+                };
                 traceback::report(py, place, report, event, &exception);
                 Ok(Loaded::Failed)
             }
@@ -231,6 +192,10 @@ impl Script {
     fn current_mtime(&self, py: Attached<'_>) -> Option<i64> {
         let file = self.file();
         py.detach(|| std::fs::metadata(file).ok().map(|metadata| microseconds(&metadata)))
+    }
+
+    fn title(&self) -> ScriptTitle<'_> {
+        ScriptTitle::file(&self.path)
     }
 
     fn file(&self) -> &Path {

@@ -124,8 +124,8 @@ fn call(py: Attached<'_>, host: &Host, view: &RequestView<'_>, toolkit: &Toolkit
         application.call_two(&environ, toolkit.start_response(py))
     });
     match called {
-        Ok(result) => reply::deliver(py, host, transaction, result, &view.target.script, body),
-        Err(raised) => Ending::Over(reply::failed(py, host, transaction, raised.take(), &view.target.script)),
+        Ok(result) => reply::deliver(py, host, transaction, result, view.target.title(), body),
+        Err(raised) => Ending::Over(reply::failed(py, host, transaction, raised.take(), view.target.title())),
     }
 }
 

@@ -1,6 +1,7 @@
 //! Reports exceptions: one numbered line that says where and whose, then Python's traceback.
 
 use oxwsgi_core::report::{Level, Number};
+use oxwsgi_core::request::ScriptTitle;
 
 use crate::python::{Attached, RaisedException};
 use crate::wsgi::place::Place;
@@ -13,10 +14,10 @@ pub struct Event<'a> {
     pub number: Number,
     /// Number of the line when the exception is `SystemExit`, which does not end a server process.
     pub exit_number: Number,
-    /// As in "processing WSGI script".
+    /// As in "processing".
     pub doing: &'a str,
-    /// Path of the script.
-    pub script: &'a [u8],
+    /// The script.
+    pub script: ScriptTitle<'a>,
 }
 
 /// Reports an exception of a script.
@@ -27,13 +28,12 @@ pub fn report(
     event: Event<'_>,
     exception: &RaisedException<'_>,
 ) {
-    let Event { number, exit_number, doing, .. } = event;
-    let script = String::from_utf8_lossy(event.script);
+    let Event { number, exit_number, doing, script } = event;
     let place_name = place.describe();
     let first = if exception.is_system_exit() {
-        format!("{exit_number}: SystemExit exception raised {doing} '{script}' for {place_name} ignored.")
+        format!("{exit_number}: SystemExit exception raised {doing} {script} for {place_name} ignored.")
     } else {
-        format!("{number}: {} exception raised {doing} '{script}' for {place_name}.", exception.name())
+        format!("{number}: {} exception raised {doing} {script} for {place_name}.", exception.name())
     };
     let traceback = exception.lines();
     let cure = place.cure(exception, &traceback);

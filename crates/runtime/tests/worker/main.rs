@@ -8,5 +8,6 @@ mod stage;
 mod bodies;
 mod ending;
 mod limits;
+mod modules;
 mod python;
 mod serving;

@@ -177,6 +177,7 @@ def application(environ, start_response):
     let broken = oxwsgi_core::daemon::Import {
         script: broken.as_os_str().as_bytes().to_vec(),
         application_group: b"other".to_vec(),
+        ..oxwsgi_core::daemon::Import::default()
     };
     let stage = stage.with(|group| group.imports.push(broken)).import();
     let worker = stage.ready();

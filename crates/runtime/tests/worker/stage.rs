@@ -22,7 +22,9 @@ use oxwsgi_core::daemon::{
 use oxwsgi_core::exchange::{Outcome, RetryReason, Send};
 use oxwsgi_core::os::packet::{self, Wait};
 use oxwsgi_core::report::Level;
-use oxwsgi_core::request::{Authorization, BodyLength, Field, RequestView, Target, Variable, Variables};
+use oxwsgi_core::request::{
+    Authorization, BodyLength, Field, RequestView, ScriptKind, Target, Variable, Variables,
+};
 use oxwsgi_core::wire::{Hello, Inline, ReplyFrame, encode_request};
 
 /// What a test waits for comes within this time, or never.
@@ -104,7 +106,17 @@ impl Stage {
     /// Has the script loaded at the start.
     pub fn import(mut self) -> Self {
         let script = self.script().as_os_str().as_bytes().to_vec();
-        self.group.imports.push(Import { script, application_group: Vec::new() });
+        self.group.imports.push(Import { script, ..Import::default() });
+        self
+    }
+
+    /// Adds a file to a directory of the group's `python-path`.
+    pub fn module(mut self, path: &str, source: &str) -> Self {
+        let directory = self.folder.path().join("path");
+        let file = directory.join(path);
+        std::fs::create_dir_all(file.parent().unwrap()).unwrap();
+        std::fs::write(file, source).unwrap();
+        self.group.python.path = vec![directory.into_os_string().into_encoded_bytes()];
         self
     }
 
@@ -370,6 +382,10 @@ pub struct Request<'a> {
     pub mtime: i64,
     pub queue_start: i64,
     pub application_group: &'a str,
+    /// Instead of the stage's script.
+    pub module: Option<&'a str>,
+    pub callable: &'a str,
+    pub factory: bool,
 }
 
 /// The body of a request.
@@ -384,7 +400,16 @@ pub enum Body<'a> {
 
 impl<'a> Request<'a> {
     pub fn to(path: &'a str) -> Self {
-        Self { path, body: Body::None, mtime: -1, queue_start: 0, application_group: "" }
+        Self {
+            path,
+            body: Body::None,
+            mtime: -1,
+            queue_start: 0,
+            application_group: "",
+            module: None,
+            callable: "application",
+            factory: false,
+        }
     }
 }
 
@@ -410,8 +435,10 @@ impl Connection {
             target: Target {
                 process_group: b"site"[..].into(),
                 application_group: request.application_group.into(),
-                script: self.script.as_os_str().as_bytes().into(),
-                callable: "application".into(),
+                script: request.module.map_or(self.script.as_os_str().as_bytes(), str::as_bytes).into(),
+                script_kind: request.module.map_or(ScriptKind::File, |_| ScriptKind::Module),
+                callable: request.callable.into(),
+                factory: request.factory,
                 resource: self.script.as_os_str().as_bytes().into(),
                 script_mtime: request.mtime,
                 script_reloading: request.mtime >= 0,

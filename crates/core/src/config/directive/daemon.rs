@@ -104,6 +104,7 @@ fn import_script(settings: &mut ProcessSettings, hosts: &dyn Hosts, words: Words
             process_group: fixed(&process_group),
             application_group: fixed(&application_group),
             needs_python: true,
+            ..ImportScript::default()
         },
         hosts,
     )

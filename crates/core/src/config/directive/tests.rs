@@ -299,12 +299,7 @@ const SETTERS: &[(&str, Holds)] = &[
     }),
     ("WSGIImportScript /x.py process-group=%{GLOBAL} application-group=%{GLOBAL}", |set| {
         set.process.imports
-            == [ImportScript {
-                script: b"/x.py"[..].into(),
-                process_group: [].into(),
-                application_group: [].into(),
-                needs_python: true,
-            }]
+            == [ImportScript { script: b"/x.py"[..].into(), needs_python: true, ..ImportScript::default() }]
     }),
     ("WSGIImportScript /x.py process-group=%{GLOBAL} application-group=%{SERVER}", |set| {
         *set.process.imports[0].application_group == *b"%{SERVER}"

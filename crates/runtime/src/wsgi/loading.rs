@@ -1,0 +1,45 @@
+//! The loading of scripts and modules: one at a time in the process, and what may come of it.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use crate::python::{Attached, Obj};
+use crate::wsgi::turn::{Taken, Turn};
+
+// Whether any application has been loaded in this process.
+static LOADED: AtomicBool = AtomicBool::new(false);
+
+/// One loader at a time in the process, whichever interpreter it loads into: scripts import modules, and interpreters
+/// share the state of extension modules.
+static LOADING: Turn = Turn::new();
+
+/// What came of the wish for something that may have to be loaded first.
+#[derive(Debug)]
+pub enum Loaded<'py> {
+    /// It.
+    Ready(Obj<'py>),
+    /// It could not be loaded, which is logged.
+    Failed,
+    /// Only another process can have it: this one is a daemon process, and has an older version of the script.
+    Outdated,
+    /// It wants the process to end, which is a service's to want.
+    Exit,
+}
+
+/// Waits for the turn to load, which lasts until the value is dropped.
+pub fn take_turn(py: Attached<'_>) -> Taken<'static> {
+    LOADING.take(py)
+}
+
+/// Notes that an application has been loaded.
+#[inline]
+pub fn note_loaded() {
+    // Most often it is noted, and a line of memory that nobody writes is cheap to share.
+    if !LOADED.load(Ordering::Relaxed) {
+        LOADED.store(true, Ordering::Relaxed);
+    }
+}
+
+/// Whether an application has been loaded in this process.
+pub fn is_any_loaded() -> bool {
+    LOADED.load(Ordering::Relaxed)
+}
