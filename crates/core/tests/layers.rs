@@ -9,7 +9,7 @@ const LAYERS: [(&str, &str, &str); 8] = [
     (
         "crates/core/src",
         "crate::",
-        "borrowed report boundary os home request config exchange abi wire daemon worker",
+        "borrowed dialect report boundary os home request config exchange abi wire daemon worker",
     ),
     (
         "crates/client/src",
