@@ -5,6 +5,7 @@
 use std::ptr;
 
 use oxwsgi_core::daemon;
+use oxwsgi_core::dialect::Dialect;
 
 use crate::apache::{ffi, record};
 
@@ -19,6 +20,7 @@ pub fn facts() -> daemon::Server {
     // SAFETY: C text that lasts as long as the configuration.
     let copy = |text| unsafe { record::bytes(text) }.unwrap_or_default().to_vec();
     daemon::Server {
+        dialect: Dialect::Httpd,
         version: [version.major, version.minor, version.patch].map(|part| u32::try_from(part).unwrap_or(0)),
         description: copy(description),
         mpm_name: copy(mpm_name),

@@ -9,7 +9,7 @@ const LAYERS: [(&str, &str, &str); 9] = [
     (
         "crates/core/src",
         "crate::",
-        "borrowed report boundary os home request config exchange abi wire daemon worker",
+        "borrowed dialect report boundary os home request config exchange abi wire daemon worker",
     ),
     (
         "crates/client/src",
@@ -22,9 +22,9 @@ const LAYERS: [(&str, &str, &str); 9] = [
     (
         "crates/runtime/src/wsgi",
         "crate::wsgi::",
-        "settings watch place turn read_ahead transaction report traceback stack_dump error_log input start_response file_wrapper \
-         restrict log_handler callbacks types toolkit header_keys environ script application embedded_module host process \
-         oversight reply serve",
+        "settings watch place turn loading read_ahead transaction report traceback stack_dump error_log input \
+         start_response file_wrapper restrict log_handler callbacks types toolkit header_keys environ script imported \
+         callable application embedded_module host process oversight reply serve",
     ),
     (
         "crates/runtime/src/worker",

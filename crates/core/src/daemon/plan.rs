@@ -6,6 +6,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::config::{Limits, Resources};
+use crate::dialect::Dialect;
 use crate::report::Level;
 use crate::request::ScriptKind;
 
@@ -38,10 +39,12 @@ pub enum LogTarget {
     Syslog(i32, Level),
 }
 
-/// Facts about the server (`apache.version` and its like).
+/// Facts about the server. What names httpd's own (`apache.version` and its like) is there under httpd only.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Server {
-    /// Major, minor, patch; all 0 where the server is not httpd.
+    /// What it is, and so what its settings are called.
+    pub dialect: Dialect,
+    /// Major, minor, patch: `apache.version`.
     pub version: [u32; 3],
     /// `apache.description`.
     pub description: Vec<u8>,
