@@ -14,7 +14,7 @@ use super::group::Group;
 use super::{peer, refusal, setup};
 use crate::nginx::config::{LocationConfig, MainConfig};
 use crate::nginx::pool::OutOfMemory;
-use crate::nginx::record::{Reading, Request, current_cycle};
+use crate::nginx::record::{Reading, Request};
 use crate::nginx::{ffi, groups, request};
 
 /// The group is not there.
@@ -93,7 +93,7 @@ fn find(settings: &MainConfig, place: usize) -> Option<&'static Group> {
         if let Some((_, groups)) = known.iter().find(|(other, _)| ptr::eq(*other, settings)) {
             return groups.get(place);
         }
-        let ends = groups::ends(current_cycle()?, settings);
+        let ends = groups::ends(settings);
         let groups: Vec<_> = ends.into_iter().map(|end| Group::new(end.settings, end.board)).collect();
         let groups: &'static [Group] = groups.leak();
         known.push((settings, groups));
