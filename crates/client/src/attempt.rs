@@ -3,8 +3,8 @@
 use std::io::{self, ErrorKind};
 use std::time::Duration;
 
-use oxwsgi_core::daemon::board::{Board, State};
-use oxwsgi_core::exchange::{FlowError, Outcome, RetryReason};
+use oxwsgi_core::daemon::board::Board;
+use oxwsgi_core::exchange::{FlowError, Outcome};
 use oxwsgi_core::request::RequestView;
 use oxwsgi_core::wire::{HEADER, LONGEST_REQUEST, encode_request};
 
@@ -16,8 +16,9 @@ use crate::patience::{LOOK, Patience, look};
 use crate::problem::Problem;
 use crate::relief::Relief;
 use crate::reply::{Fault, Reply, Stage, Step};
+use crate::retries::Again;
 use crate::settings::ClientSettings;
-use crate::socket::{Awaited, Wait, is_broken, wait};
+use crate::socket::{Awaited, Socket, Wait, is_broken, wait};
 
 /// A process says that it will close a connection before it does so, and before it sends its last word.
 const GRACE: Duration = Duration::from_millis(50);
@@ -33,20 +34,11 @@ const MOST_FALSE_ALARMS: u32 = 2;
 #[derive(Debug)]
 pub enum Answer {
     /// The request has its answer, and the connection can take another one when it is there.
-    Over(Outcome, Option<Connection>),
+    Over(Outcome, Option<Connection<Socket>>),
     /// The application was not called.
     Again(Again),
     /// The request has no answer, or not all of it; the outcome for the server.
     Failed(Problem, Outcome),
-}
-
-/// Why a request may go to another process.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Again {
-    /// The worker says so.
-    GivenBack(RetryReason),
-    /// The worker has closed the connection before it took the request.
-    NotTaken,
 }
 
 /// A request on its way over a connection.
@@ -54,7 +46,7 @@ pub enum Again {
 pub struct Attempt<'a> {
     settings: &'a ClientSettings,
     board: Option<&'a Board>,
-    connection: Connection,
+    connection: Connection<Socket>,
     /// The ticket taken for it is the worker's to give back once it has seen the request.
     has_ticket: bool,
     reply: Reply,
@@ -66,7 +58,7 @@ impl<'a> Attempt<'a> {
     pub fn new(
         settings: &'a ClientSettings,
         board: Option<&'a Board>,
-        mut connection: Connection,
+        mut connection: Connection<Socket>,
         has_ticket: bool,
     ) -> Self {
         connection.sequence += 1;
@@ -334,12 +326,8 @@ impl<'a> Attempt<'a> {
 
     /// Gives back the ticket of a request that the worker has got nothing of.
     fn return_unused_ticket(&self) {
-        if !self.has_ticket {
-            return;
-        }
-        let process = self.board.and_then(|board| self.connection.process(board));
-        if let Some(process) = process.filter(|process| process.state() == State::Ready) {
-            process.give_ticket();
+        if let Some(board) = self.board.filter(|_| self.has_ticket) {
+            self.connection.return_unused_ticket(board);
         }
     }
 

@@ -14,7 +14,7 @@ use crate::spool::Spool;
 
 /// A body up to this length goes with its request, in bytes, so that it is still there when the request has to be sent
 /// again.
-const SHORT: u64 = 16 * 1024;
+pub const SHORT: u64 = 16 * 1024;
 
 /// A body being sent.
 #[derive(Debug)]

@@ -2,29 +2,28 @@
 //! as no application was called for it. Called by the server on the threads of requests, by many at once.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use oxwsgi_core::daemon::board::Board;
-use oxwsgi_core::exchange::{Outcome, RetryReason};
+use oxwsgi_core::exchange::Outcome;
 use oxwsgi_core::report::Level;
 use oxwsgi_core::request::{RequestView, Variable};
 use rustix::net::SocketAddrUnix;
 
-use crate::attempt::{Again, Answer, Attempt};
+use crate::attempt::{Answer, Attempt};
 use crate::body::Body;
 use crate::buffers::Buffers;
+use crate::connecting::ConnectError;
 use crate::connection::Connection;
 use crate::exchange::ServerExchange;
 use crate::ownership;
 use crate::patience::look;
 use crate::pool::Pool;
 use crate::problem::Problem;
+use crate::retries::{PAUSE, Retries};
 use crate::root::seen_below;
 use crate::settings::ClientSettings;
-use crate::socket::{ConnectError, Socket};
-
-/// Between two attempts to reach a group that nobody is there for.
-const PAUSE: Duration = Duration::from_millis(125);
+use crate::socket::Socket;
 
 /// One for each group and process of the server.
 #[derive(Debug)]
@@ -108,14 +107,15 @@ impl GroupClient {
                 }
                 Answer::Again(again) => again,
             };
-            if let Err(problem) = retries.count(again, &self.settings) {
-                return self.refuse(&problem, view, exchange);
+            match retries.count(again, &self.settings) {
+                Ok(pause) => std::thread::sleep(pause.unwrap_or_default()),
+                Err(problem) => return self.refuse(&problem, view, exchange),
             }
         }
     }
 
     /// A connection, and whether a ticket was taken for it.
-    fn connect(&self, retries: &Retries) -> Result<(Connection, bool), Problem> {
+    fn connect(&self, retries: &Retries) -> Result<(Connection<Socket>, bool), Problem> {
         // After a disappointment the queue is the safer way.
         if retries.is_none()
             && let Some(connection) = self.board.as_ref().and_then(|board| self.pool.take(board))
@@ -172,51 +172,6 @@ impl GroupClient {
             );
             exchange.log(Level::Error, line.as_bytes());
         }
-    }
-}
-
-/// Attempts that came to nothing.
-#[derive(Debug, Default)]
-struct Retries {
-    given_back: u32,
-    not_taken: u32,
-    since: Option<Instant>,
-}
-
-impl Retries {
-    const fn is_none(&self) -> bool {
-        self.given_back == 0 && self.not_taken == 0
-    }
-
-    /// Counts one more, and pauses when there have been many; a problem when there have been too many.
-    fn count(&mut self, again: Again, settings: &ClientSettings) -> Result<(), Problem> {
-        let elapsed = self.since.get_or_insert_with(Instant::now).elapsed();
-        let most = settings.processes.saturating_mul(2).saturating_add(1);
-        match again {
-            Again::GivenBack(RetryReason::TooOld) => return Err(Problem::TooOld),
-            Again::GivenBack(reason) => {
-                self.given_back += 1;
-                // All of its processes may have to be replaced, and be found out one by one.
-                let too_many = match reason {
-                    RetryReason::Reload => self.given_back >= most,
-                    _ => self.given_back >= most && elapsed >= settings.connect_timeout,
-                };
-                if too_many {
-                    return Err(Problem::GivenBack(self.given_back));
-                }
-            }
-            Again::NotTaken => {
-                self.not_taken += 1;
-                if self.not_taken >= most && elapsed >= settings.connect_timeout {
-                    return Err(Problem::NotTaken(self.not_taken));
-                }
-            }
-        }
-        if self.given_back + self.not_taken > most {
-            // They are being replaced; that takes its time.
-            std::thread::sleep(PAUSE);
-        }
-        Ok(())
     }
 }
 

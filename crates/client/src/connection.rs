@@ -4,13 +4,13 @@ use oxwsgi_core::daemon::board::{Board, Mark, Process, State};
 use oxwsgi_core::wire::{Hello, LAST_SEQUENCE};
 
 use crate::ending::Ending;
-use crate::socket::Socket;
 
-/// A connection that has been made; whose it is says the first thing that comes on it.
+/// A connection that has been made; whose it is says the first thing that comes on it. What `S` is depends on how its
+/// server waits.
 #[derive(Debug)]
-pub struct Connection {
+pub struct Connection<S> {
     /// Its socket.
-    pub socket: Socket,
+    pub socket: S,
     /// Who has taken it.
     pub hello: Option<Hello>,
     /// The number of the last request on it; 0 is none yet.
@@ -28,9 +28,9 @@ pub enum Readiness<'a> {
     Gone,
 }
 
-impl Connection {
+impl<S> Connection<S> {
     /// A new one.
-    pub const fn new(socket: Socket) -> Self {
+    pub const fn new(socket: S) -> Self {
         Self { socket, hello: None, sequence: 0 }
     }
 
@@ -87,6 +87,13 @@ impl Connection {
         let Some((hello, number)) = self.hello.zip(self.number()) else { return false };
         let process = board.and_then(|board| board.process(hello.slot));
         process.is_none_or(|process| process.was_accepted(hello.pid, hello.connection, number))
+    }
+
+    /// Gives back the ticket of a request that the worker has got nothing of.
+    pub fn return_unused_ticket(&self, board: &Board) {
+        if let Some(process) = self.process(board).filter(|process| process.state() == State::Ready) {
+            process.give_ticket();
+        }
     }
 
     /// After the worker has closed the connection without having looked at the last request: gives back the ticket that

@@ -8,7 +8,10 @@ use oxwsgi_core::os::WaitStatus;
 use oxwsgi_core::wire::Hello;
 
 /// How long to wait for the supervisor to learn of an end and to write it down.
-const PATIENCE: Duration = Duration::from_millis(200);
+pub const PATIENCE: Duration = Duration::from_millis(200);
+
+/// Between two looks.
+pub const LOOK: Duration = Duration::from_millis(2);
 
 /// How it went. Displayed as the first half of a sentence.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,23 +36,34 @@ impl Ending {
 
     /// Finds out; waits a moment for the supervisor.
     pub fn find(board: Option<&Board>, hello: Option<Hello>) -> Self {
+        let start = Instant::now();
+        loop {
+            let found = Self::look(board, hello);
+            if !found.may_change(board) || start.elapsed() >= PATIENCE {
+                return found;
+            }
+            std::thread::sleep(LOOK);
+        }
+    }
+
+    /// What is known now.
+    pub fn look(board: Option<&Board>, hello: Option<Hello>) -> Self {
         let Some(hello) = hello else { return Self::Nobody };
         let process = board.and_then(|board| board.process(hello.slot));
         let Some(process) = process else { return Self::Closed(hello.pid) };
-        let start = Instant::now();
-        loop {
-            let (state, status) = (process.state(), process.wait_status());
-            if process.pid() != hello.pid {
-                return Self::Replaced(hello.pid);
-            }
-            if state == State::Dead {
-                return Self::Ended(hello.pid, WaitStatus(status));
-            }
-            if start.elapsed() >= PATIENCE {
-                return Self::Closed(hello.pid);
-            }
-            std::thread::sleep(Duration::from_millis(2));
+        let (state, status) = (process.state(), process.wait_status());
+        if process.pid() != hello.pid {
+            Self::Replaced(hello.pid)
+        } else if state == State::Dead {
+            Self::Ended(hello.pid, WaitStatus(status))
+        } else {
+            Self::Closed(hello.pid)
         }
+    }
+
+    /// Whether another look, within [`PATIENCE`], may find more.
+    pub const fn may_change(self, board: Option<&Board>) -> bool {
+        matches!(self, Self::Closed(_)) && board.is_some()
     }
 }
 

@@ -1,9 +1,10 @@
 //! What a client needs of a request's exchange beyond what the runtime needs in embedded mode.
 
-use std::os::fd::{AsRawFd, BorrowedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::time::Duration;
 
-use oxwsgi_core::exchange::{Exchange, FlowError, Send};
+use oxwsgi_core::borrowed::Bytes;
+use oxwsgi_core::exchange::{Exchange, FlowError, Head, Send};
 use oxwsgi_core::report::Level;
 
 /// The exchange of a request that goes on to another process. Used by one thread at a time.
@@ -43,4 +44,44 @@ pub trait ServerExchange: Exchange {
 
     /// Bounds each write to the client from now on.
     fn set_send_timeout(&mut self, limit: Duration);
+}
+
+/// Where a reply goes: the part of an exchange that takes.
+pub trait ReplySink {
+    /// Takes status and headers; called once, before what follows.
+    fn take_head(&mut self, head: &Head<'_>) -> Result<(), FlowError>;
+
+    /// Takes bytes of the body, which are not kept after the call.
+    fn take_blocks(&mut self, blocks: &[Bytes<'_>], flags: Send) -> Result<(), FlowError>;
+
+    /// Takes a part of a regular file, offset and length in bytes.
+    fn take_file(&mut self, file: OwnedFd, offset: u64, length: u64, flags: Send) -> Result<(), FlowError>;
+
+    /// Takes a line for the request's log.
+    fn take_line(&mut self, level: Level, line: &[u8]);
+
+    /// Whether lines of this level are written.
+    fn wants_line(&self, level: Level) -> bool;
+}
+
+impl<E: ServerExchange> ReplySink for E {
+    fn take_head(&mut self, head: &Head<'_>) -> Result<(), FlowError> {
+        self.send_head(head)
+    }
+
+    fn take_blocks(&mut self, blocks: &[Bytes<'_>], flags: Send) -> Result<(), FlowError> {
+        self.send(blocks, flags)
+    }
+
+    fn take_file(&mut self, file: OwnedFd, offset: u64, length: u64, flags: Send) -> Result<(), FlowError> {
+        self.send_received_file(file.as_fd(), offset, length, flags)
+    }
+
+    fn take_line(&mut self, level: Level, line: &[u8]) {
+        self.log(level, line);
+    }
+
+    fn wants_line(&self, level: Level) -> bool {
+        self.wants(level)
+    }
 }

@@ -1,36 +1,45 @@
-//! A server's way to the processes of a daemon group: takes a request where the runtime would take it in embedded mode,
-//! and drives the same exchange. Blocking, on the request's own thread; knows no particular server and no Python.
+//! A server's way to the processes of a daemon group. Knows no particular server and no Python.
+//!
+//! [`GroupClient`] takes a request where the runtime would take it in embedded mode, and drives the same exchange: blocking,
+//! on the request's own thread. A server with an event loop moves the bytes itself, and uses the parts that never wait: which
+//! connection to take, what a reply's frames mean, what went wrong, and whether to try again.
 //!
 //! Modules, each importing only those before it: [`settings`] of a group; [`exchange`] what is needed of a server;
-//! [`ownership`] whose scripts a group runs, and what its [`root`] makes of paths; [`socket`], [`buffers`] and [`spool`];
-//! [`ending`] of a process; [`connection`] and [`pool`] which connection to use; [`problem`] what went wrong; [`fields`]
-//! and [`pieces`] of a reply; [`body`] and [`reply`] the two directions; [`patience`] with a worker; [`relief`] of a
-//! client that sends and does not read; [`attempt`] one request on one connection; [`client`] the request until it is answered.
+//! [`ownership`] whose scripts a group runs, and what its [`root`] makes of paths; [`connecting`], [`received`] bytes and
+//! descriptors, [`socket`], [`buffers`] and [`spool`]; [`ending`] of a process; [`connection`], [`waiting`] and [`pool`] which
+//! connection to use; [`problem`] what went wrong; [`fields`] and [`pieces`] of a reply; [`body`] and [`reply`] the two
+//! directions; [`patience`] with a worker; [`relief`] of a client that sends and does not read; [`retries`]; [`attempt`] one
+//! request on one connection; [`client`] the request until it is answered.
 
 #![forbid(unsafe_code)]
 
 mod attempt;
-mod body;
+pub mod body;
 mod buffers;
 mod client;
-mod connection;
-mod ending;
+pub mod connecting;
+pub mod connection;
+pub mod ending;
 mod exchange;
 mod fields;
-mod ownership;
+pub mod ownership;
 mod patience;
 mod pieces;
 mod pool;
 mod problem;
+pub mod received;
 mod relief;
-mod reply;
-mod root;
+pub mod reply;
+pub mod retries;
+pub mod root;
 mod settings;
 mod socket;
 mod spool;
 #[cfg(test)]
 mod tests;
+pub mod waiting;
 
 pub use client::GroupClient;
-pub use exchange::ServerExchange;
+pub use exchange::{ReplySink, ServerExchange};
+pub use problem::Problem;
 pub use settings::ClientSettings;

@@ -6,10 +6,9 @@ use std::time::{Duration, Instant};
 
 use oxwsgi_core::daemon::board::Board;
 
-use crate::connection::{Connection, Readiness};
-
-/// The most that are kept.
-const MOST: usize = 64;
+use crate::connection::Connection;
+use crate::socket::Socket;
+use crate::waiting::Waiting;
 
 /// How long one is kept without being used.
 const PATIENCE: Duration = Duration::from_secs(15);
@@ -17,14 +16,10 @@ const PATIENCE: Duration = Duration::from_secs(15);
 /// How often all pools of the process are looked through for connections that nobody uses any more.
 const REVIEW: Duration = Duration::from_secs(5);
 
-/// The least time between two new connections that are made although an old one would do. Which process takes a new
-/// connection is the kernel's choice, so not each comes to the process it was meant for.
-const EXPLORE: Duration = Duration::from_millis(10);
-
 /// Connections that wait.
 #[derive(Debug, Default)]
 pub struct Pool {
-    waiting: Mutex<Waiting>,
+    waiting: Mutex<Waiting<Socket>>,
     /// Requests under way, and the most that were at once.
     busy: AtomicUsize,
     most_busy: AtomicUsize,
@@ -38,13 +33,6 @@ impl Drop for Visit<'_> {
     fn drop(&mut self) {
         self.0.busy.fetch_sub(1, Ordering::Relaxed);
     }
-}
-
-#[derive(Debug, Default)]
-struct Waiting {
-    /// The most recently used last.
-    connections: Vec<(Connection, Instant)>,
-    explored: Option<Instant>,
 }
 
 impl Pool {
@@ -65,59 +53,17 @@ impl Pool {
         Visit(self)
     }
 
-    /// A connection whose process has a thread for one request, which is promised to the caller: its ticket is taken. None
-    /// when a new connection is the better choice.
-    ///
-    /// That is, in this order: one to a process that has nothing else to do; none when there is such a process, but no
-    /// connection to it; one to the process with most threads to spare.
-    pub fn take(&self, board: &Board) -> Option<Connection> {
-        let mut waiting = self.lock();
-        let mut best = None;
-        let mut index = waiting.connections.len();
-        while index > 0 {
-            index -= 1;
-            match waiting.connections[index].0.readiness(board) {
-                Readiness::Gone => {
-                    waiting.connections.remove(index);
-                    best = best.map(|(other, idle)| (other - 1, idle));
-                }
-                Readiness::NotYet => {}
-                Readiness::Waiting(process) => {
-                    let idle = process.idle();
-                    if idle == board.threads() && process.take_ticket() {
-                        return Some(waiting.connections.remove(index).0);
-                    }
-                    if idle > 0 && best.is_none_or(|(_, most)| idle > most) {
-                        best = Some((index, idle));
-                    }
-                }
-            }
-        }
-        let (index, _) = best?;
-        if waiting.explores(board) {
-            return None;
-        }
-        let process = waiting.connections[index].0.process(board)?;
-        process.take_ticket().then(|| waiting.connections.remove(index).0)
+    /// A connection whose process has a thread for one request: see [`Waiting::take`].
+    pub fn take(&self, board: &Board) -> Option<Connection<Socket>> {
+        self.lock().take(board)
     }
 
     /// Keeps a connection for the next request. Of those to one process no more are kept than there ever were requests at
     /// once: under load a server with many processes would keep far too many that it does not need.
-    pub fn put(&self, connection: Connection) {
+    pub fn put(&self, connection: Connection<Socket>) {
         let now = Instant::now();
         let most = self.most_busy.load(Ordering::Relaxed);
-        let superfluous = {
-            let mut waiting = self.lock();
-            let same = waiting.connections.iter().filter(|(other, _)| other.owner() == connection.owner());
-            if same.count() >= most {
-                Some(connection)
-            } else {
-                let is_full = waiting.connections.len() >= MOST;
-                let oldest = is_full.then(|| waiting.connections.remove(0).0);
-                waiting.connections.push((connection, now));
-                oldest
-            }
-        };
+        let superfluous = self.lock().put(connection, most, now);
         // Closed without holding up others.
         drop(superfluous);
         review(now);
@@ -125,33 +71,12 @@ impl Pool {
 
     /// Closes what nobody has used for a while.
     fn prune(&self, now: Instant) {
-        let old = {
-            let mut waiting = self.lock();
-            let is_old = |since: Instant| now.saturating_duration_since(since) > PATIENCE;
-            let count = waiting.connections.iter().take_while(|(_, since)| is_old(*since)).count();
-            waiting.connections.drain(..count).collect::<Vec<_>>()
-        };
+        let old = self.lock().prune(PATIENCE, now);
         drop(old);
     }
 
-    fn lock(&self) -> MutexGuard<'_, Waiting> {
+    fn lock(&self) -> MutexGuard<'_, Waiting<Socket>> {
         lock(&self.waiting)
-    }
-}
-
-impl Waiting {
-    /// Whether there is a process without anything to do that no connection leads to, and a new one may find it.
-    fn explores(&mut self, board: &Board) -> bool {
-        let leads_to = |slot, pid| self.connections.iter().any(|(one, _)| one.owner() == Some((slot, pid)));
-        if !board.all().any(|(slot, process)| process.is_idle() && !leads_to(slot, process.pid())) {
-            return false;
-        }
-        let now = Instant::now();
-        let may = self.explored.is_none_or(|last| now.saturating_duration_since(last) >= EXPLORE);
-        if may {
-            self.explored = Some(now);
-        }
-        may
     }
 }
 

@@ -1,19 +1,19 @@
-//! A reply on its way from the worker's frames to the server's exchange. Everything that comes is a claim: that the frames
+//! A reply on its way from the worker's frames to the server. Everything that comes is a claim: that the frames
 //! are in a sensible order, that the body is as long as its head says, and that a descriptor is a file, is checked here.
 
-use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::fd::{AsRawFd, OwnedFd};
 
 use oxwsgi_core::borrowed::Slice;
 use oxwsgi_core::exchange::{FlowError, Head, Outcome, RetryReason, Send};
 use oxwsgi_core::os::file::regular_size;
 use oxwsgi_core::report::Level;
-use oxwsgi_core::wire::{Hello, ReplyFrame};
+use oxwsgi_core::wire::{HEADER, Hello, ReplyFrame};
 
-use crate::exchange::ServerExchange;
+use crate::exchange::ReplySink;
 use crate::fields::JoinedFields;
 use crate::pieces::Pieces;
 use crate::problem::Problem;
-use crate::socket::Enclosed;
+use crate::received::Enclosed;
 
 /// How far a reply has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -153,17 +153,23 @@ impl Reply {
         }
     }
 
+    /// Hands frames in `bytes` on up to the head: [`Step::More`] behind it, with the rest of the bytes for
+    /// [`take`](Self::take).
+    pub fn take_head<S: ReplySink>(&mut self, bytes: &[u8], sink: &mut S) -> Result<Step, Fault> {
+        self.take_frames(bytes, Stage::Head, &mut Pieces::default(), sink)
+    }
+
     /// Hands all frames in `bytes` on; the pieces of the body that are in there together, together.
-    pub fn take<E: ServerExchange>(&mut self, bytes: &[u8], exchange: &mut E) -> Result<Step, Fault> {
+    pub fn take<S: ReplySink>(&mut self, bytes: &[u8], sink: &mut S) -> Result<Step, Fault> {
         let mut pieces = Pieces::default();
-        let step = self.take_frames(bytes, &mut pieces, exchange);
+        let step = self.take_frames(bytes, Stage::Complete, &mut pieces, sink);
         match step {
             Ok(Step::End(Outcome::Sent) | Step::EndAndMore(Outcome::Sent))
                 if self.stage != Stage::Complete =>
             {
                 if self.is_short() {
                     pieces.flags |= Send::FLUSH;
-                    self.pass(&mut pieces, exchange)?;
+                    self.pass(&mut pieces, sink)?;
                     return Err(self.order("less of the response's body than Content-Length says"));
                 }
                 // Nothing else follows, so there is nothing to hurry with.
@@ -181,17 +187,18 @@ impl Reply {
             Err(Fault::Flow(_)) => return step,
             _ => {}
         }
-        let passed = self.pass(&mut pieces, exchange);
+        let passed = self.pass(&mut pieces, sink);
         let step = step?;
         passed?;
         Ok(step)
     }
 
-    fn take_frames<'b, E: ServerExchange>(
+    fn take_frames<'b, S: ReplySink>(
         &mut self,
         bytes: &'b [u8],
+        until: Stage,
         pieces: &mut Pieces<'b>,
-        exchange: &mut E,
+        sink: &mut S,
     ) -> Result<Step, Fault> {
         let mut taken = 0;
         loop {
@@ -199,7 +206,7 @@ impl Reply {
             if let Some((left, flags)) = self.data {
                 let piece = &rest[..left.min(rest.len())];
                 taken += piece.len();
-                self.add_data(piece, left, flags, pieces, exchange)?;
+                self.add_data(piece, left, flags, pieces, sink)?;
                 if self.data.is_some() {
                     return Ok(Step::More { taken, needed: 1 });
                 }
@@ -226,20 +233,23 @@ impl Reply {
                 ReplyFrame::Hello(hello) => self.hello = Some(hello),
                 ReplyFrame::Read => self.ask()?,
                 ReplyFrame::Head(head) => {
-                    self.send_head(&head.head(), exchange)?;
+                    self.send_head(&head.head(), sink)?;
                     if head.announces_file() {
                         self.file = File::Announced;
+                    }
+                    if until == Stage::Head {
+                        return Ok(Step::More { taken, needed: HEADER });
                     }
                 }
                 ReplyFrame::Data(length, flags) => self.announce(length, flags)?,
                 ReplyFrame::File(offset, length, flags) => {
-                    self.send_file(offset, length, flags, pieces, exchange)?;
+                    self.send_file(offset, length, flags, pieces, sink)?;
                 }
                 ReplyFrame::Log(level, line) => {
                     // What is worse than that concerns the whole server, of which no application can speak.
                     let level = level.max(Level::Critical);
-                    if exchange.wants(level) {
-                        exchange.log(level, line);
+                    if sink.wants_line(level) {
+                        sink.take_line(level, line);
                     }
                 }
                 ReplyFrame::End(outcome) => {
@@ -265,7 +275,7 @@ impl Reply {
         Ok(())
     }
 
-    fn send_head<E: ServerExchange>(&mut self, head: &Head<'_>, exchange: &mut E) -> Result<(), Fault> {
+    fn send_head<S: ReplySink>(&mut self, head: &Head<'_>, sink: &mut S) -> Result<(), Fault> {
         if self.stage != Stage::Silent {
             return Err(self.order("a second HEAD"));
         }
@@ -282,7 +292,7 @@ impl Reply {
         let allows_body = !self.is_head_request && !matches!(head.status, 204 | 304);
         self.declared = u64::try_from(head.content_length).ok().filter(|_| allows_body);
         self.stage = Stage::Head;
-        Ok(exchange.send_head(head)?)
+        Ok(sink.take_head(head)?)
     }
 
     fn announce(&mut self, length: usize, flags: Send) -> Result<(), Fault> {
@@ -311,39 +321,39 @@ impl Reply {
         Ok(())
     }
 
-    fn add_data<'b, E: ServerExchange>(
+    fn add_data<'b, S: ReplySink>(
         &mut self,
         piece: &'b [u8],
         left: usize,
         flags: Send,
         pieces: &mut Pieces<'b>,
-        exchange: &mut E,
+        sink: &mut S,
     ) -> Result<(), Fault> {
         if !piece.is_empty() {
             self.progress += 1;
             if pieces.is_full() {
                 let flags = std::mem::take(&mut pieces.flags);
-                self.pass(pieces, exchange)?;
+                self.pass(pieces, sink)?;
                 pieces.flags = flags;
             }
             pieces.add(piece);
         }
         self.data = (piece.len() < left).then(|| (left - piece.len(), flags));
         if self.data.is_none() {
-            self.finish_part(flags, pieces, exchange)?;
+            self.finish_part(flags, pieces, sink)?;
             if self.is_filtered && pieces.flags.has(Send::FLUSH) {
-                self.pass(pieces, exchange)?;
+                self.pass(pieces, sink)?;
             }
         }
         Ok(())
     }
 
     /// Does what the flags of a part say, now that all of it is there.
-    fn finish_part<E: ServerExchange>(
+    fn finish_part<S: ReplySink>(
         &mut self,
         flags: Send,
         pieces: &mut Pieces<'_>,
-        exchange: &mut E,
+        sink: &mut S,
     ) -> Result<(), Fault> {
         if flags.has(Send::FLUSH) {
             pieces.flags |= Send::FLUSH;
@@ -351,7 +361,7 @@ impl Reply {
         if flags.has(Send::LAST) {
             if self.is_short() {
                 pieces.flags |= Send::FLUSH;
-                self.pass(pieces, exchange)?;
+                self.pass(pieces, sink)?;
                 return Err(self.order("less of the response's body than Content-Length says"));
             }
             pieces.flags |= Send::LAST;
@@ -361,30 +371,30 @@ impl Reply {
     }
 
     /// Sends what has been gathered.
-    fn pass<E: ServerExchange>(
+    fn pass<S: ReplySink>(
         &mut self,
         pieces: &mut Pieces<'_>,
-        exchange: &mut E,
+        sink: &mut S,
     ) -> Result<(), FlowError> {
         let (blocks, flags) = pieces.take();
         if self.stage == Stage::Silent || (blocks.is_empty() && flags == Send::MORE) {
             return Ok(());
         }
         self.is_under_way = true;
-        exchange.send(blocks, flags)
+        sink.take_blocks(blocks, flags)
     }
 
     fn is_short(&self) -> bool {
         self.declared.is_some_and(|declared| self.counted < declared)
     }
 
-    fn send_file<E: ServerExchange>(
+    fn send_file<S: ReplySink>(
         &mut self,
         offset: u64,
         length: u64,
         flags: Send,
         pieces: &mut Pieces<'_>,
-        exchange: &mut E,
+        sink: &mut S,
     ) -> Result<(), Fault> {
         match std::mem::replace(&mut self.file, File::Come) {
             File::Announced => {}
@@ -402,14 +412,14 @@ impl Reply {
             return Err(self.file("a part of a file that goes beyond its end"));
         }
         // Its head has announced it, so there is nothing before it.
-        self.finish_part(flags, pieces, exchange)?;
+        self.finish_part(flags, pieces, sink)?;
         let flags = std::mem::take(&mut pieces.flags);
         if length == 0 {
             pieces.flags = flags;
             return Ok(());
         }
         self.is_under_way = true;
-        Ok(exchange.send_received_file(descriptor.as_fd(), offset, length, flags)?)
+        Ok(sink.take_file(descriptor, offset, length, flags)?)
     }
 
     fn end(&self, outcome: Outcome) -> Result<Outcome, Fault> {

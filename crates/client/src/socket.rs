@@ -1,74 +1,20 @@
 //! A connection to a worker as a socket: a blocking stream with a bound to each wait, and descriptors beside the bytes.
 
 use std::io::{self, IoSliceMut};
-use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::{Errno, ioctl_fionbio};
 use rustix::net::sockopt::{Timeout, set_socket_timeout};
-use rustix::net::{
-    AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, ReturnFlags, SendFlags,
-    SocketAddrUnix, SocketFlags, SocketType, connect, recvmsg, send, socket_with,
-};
+use rustix::net::{RecvFlags, SendFlags, SocketAddrUnix, send};
 
-/// Descriptors that can come with one read. More than one is an offence already.
-const MOST_DESCRIPTORS: usize = 2;
+use crate::connecting::{ConnectError, connect_to, open};
+use crate::received::{Received, receive};
 
 /// A connected socket.
 #[derive(Debug)]
 pub struct Socket(OwnedFd);
-
-/// Why there is no connection.
-#[derive(Debug)]
-pub enum ConnectError {
-    /// No socket can be had.
-    Socket(io::Error),
-    /// As many connections as the queue takes wait in it.
-    QueueFull,
-    /// Nobody listens there, at the moment.
-    Refused,
-    /// Anything else.
-    Other(io::Error),
-}
-
-/// What a read brought.
-#[derive(Debug)]
-pub struct Received {
-    /// Bytes at the start of the buffer; 0 is the end.
-    pub count: usize,
-    /// The descriptor that came with them.
-    pub enclosed: Enclosed,
-}
-
-/// The descriptors that came with the bytes of a read.
-#[derive(Debug)]
-pub enum Enclosed {
-    /// None.
-    Nothing,
-    /// One.
-    Descriptor(OwnedFd),
-    /// More than one, which are closed.
-    TooMany,
-    /// One, which this process could not be given: it has as many as it may have.
-    Lost,
-}
-
-impl Enclosed {
-    /// Of those that could be had, when the kernel says that these were not all.
-    fn of(mut descriptors: impl Iterator<Item = OwnedFd>, is_cut: bool) -> Self {
-        let first = descriptors.next();
-        let count = usize::from(first.is_some()) + descriptors.count();
-        match first {
-            // There was room for more: it is not for their number that some are missing.
-            _ if is_cut && count < MOST_DESCRIPTORS => Self::Lost,
-            _ if is_cut || count > 1 => Self::TooMany,
-            Some(descriptor) => Self::Descriptor(descriptor),
-            None => Self::Nothing,
-        }
-    }
-}
 
 /// Whether a read waits for something to come, at most as long as the socket's own bound.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -82,19 +28,8 @@ pub enum Wait {
 impl Socket {
     /// Connects at once or not at all. Reads will wait for `bound` at most, and then answer `WouldBlock`.
     pub fn connect(address: &SocketAddrUnix, bound: Duration) -> Result<Self, ConnectError> {
-        let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
-        let socket = socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None)
-            .map_err(|error| ConnectError::Socket(error.into()))?;
-        // unix(7): a full queue is `EAGAIN` where a blocking socket would wait.
-        loop {
-            match connect(&socket, address) {
-                Ok(()) => break,
-                Err(Errno::INTR) => {}
-                Err(Errno::AGAIN) => return Err(ConnectError::QueueFull),
-                Err(Errno::CONNREFUSED) => return Err(ConnectError::Refused),
-                Err(error) => return Err(ConnectError::Other(error.into())),
-            }
-        }
+        let socket = open()?;
+        connect_to(socket.as_fd(), address)?;
         let prepare =
             || ioctl_fionbio(&socket, false).and(set_socket_timeout(&socket, Timeout::Recv, Some(bound)));
         prepare().map_err(|error| ConnectError::Socket(error.into()))?;
@@ -115,25 +50,8 @@ impl Socket {
     /// Reads into `buffer`.
     #[inline]
     pub fn receive(&self, buffer: &mut [u8], wait: Wait) -> io::Result<Received> {
-        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MOST_DESCRIPTORS))];
-        let mut ancillary = RecvAncillaryBuffer::new(&mut space);
-        let flags = RecvFlags::CMSG_CLOEXEC
-            | if wait == Wait::Never { RecvFlags::DONTWAIT } else { RecvFlags::empty() };
-        let received = loop {
-            match recvmsg(&self.0, &mut [IoSliceMut::new(buffer)], &mut ancillary, flags) {
-                Err(Errno::INTR) => {}
-                result => break result?,
-            }
-        };
-        let descriptors = ancillary
-            .drain()
-            .filter_map(|message| match message {
-                RecvAncillaryMessage::ScmRights(rights) => Some(rights),
-                _ => None,
-            })
-            .flatten();
-        let enclosed = Enclosed::of(descriptors, received.flags.contains(ReturnFlags::CTRUNC));
-        Ok(Received { count: received.bytes, enclosed })
+        let flags = if wait == Wait::Never { RecvFlags::DONTWAIT } else { RecvFlags::empty() };
+        Ok(receive(self.0.as_fd(), &mut [IoSliceMut::new(buffer)], flags)?)
     }
 }
 
@@ -225,23 +143,4 @@ pub fn is_broken(connection: BorrowedFd<'_>) -> bool {
     let mut entries = [PollFd::from_borrowed_fd(connection, PollFlags::empty())];
     let polled = poll(&mut entries, Some(&Timespec::default()));
     polled.is_ok() && entries[0].revents().intersects(PollFlags::HUP | PollFlags::ERR)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn descriptors_are_one_or_a_problem() {
-        let enclosed = |count, is_cut| {
-            let descriptors = (0..count).map(|_| std::io::pipe().unwrap().0.into());
-            Enclosed::of(descriptors, is_cut)
-        };
-        assert!(matches!(enclosed(0, false), Enclosed::Nothing));
-        assert!(matches!(enclosed(1, false), Enclosed::Descriptor(_)));
-        assert!(matches!(enclosed(2, false), Enclosed::TooMany));
-        assert!(matches!(enclosed(2, true), Enclosed::TooMany));
-        assert!(matches!(enclosed(0, true), Enclosed::Lost));
-        assert!(matches!(enclosed(1, true), Enclosed::Lost));
-    }
 }

@@ -14,8 +14,8 @@ const LAYERS: [(&str, &str, &str); 9] = [
     (
         "crates/client/src",
         "crate::",
-        "settings exchange ownership root socket buffers ending connection pool problem fields pieces spool body reply \
-         patience relief attempt client tests",
+        "settings exchange ownership root connecting received socket buffers ending connection waiting pool problem fields \
+         pieces spool body reply patience relief retries attempt client tests",
     ),
     ("crates/launch/src", "crate::", "error lifeline replacing program generation tests"),
     ("crates/runtime/src", "crate::", "python wsgi worker entry"),

@@ -1,30 +1,32 @@
 //! Serves requests: a client of daemon groups in nginx's event loop, by nginx's own upstream module.
+//!
+//! [`handler`] begins with a request and sets up what nginx calls from then on: [`peer`] has a connection for it
+//! ([`group`], [`link`], [`event`]), [`request_body`] writes to it, [`receive`] reads from it; [`header`] and then [`buffered`]
+//! or [`unbuffered`] make a reply of what is read. [`exchange`] is what they have in common. [`refusal`] when there will be no
+//! reply; [`remainder`] what comes after it; [`lines`] for the log.
+//!
+//! Everything runs on the thread of the event loop, and nothing waits. A function that nginx's upstream module calls never
+//! ends the request, for its caller goes on with it: what is to end it is an event of its own.
 
-#![allow(unsafe_code, reason = "called by nginx, and gives it functions to call")]
+mod buffered;
+mod event;
+mod exchange;
+mod group;
+mod handler;
+mod header;
+mod lines;
+mod link;
+mod peer;
+mod receive;
+mod refusal;
+mod remainder;
+mod request_body;
+mod unbuffered;
 
-use crate::nginx::ffi;
+pub use handler::{handle, server};
+
 use crate::nginx::measures::Measures;
-use crate::nginx::pool::OutOfMemory;
-use crate::nginx::record::{Reading, Request};
-
-/// The content handler of locations with `wsgi_pass`.
-pub unsafe extern "C" fn handle(request: *mut ffi::ngx_http_request_t) -> ffi::ngx_int_t {
-    // SAFETY: nginx passes the request, on the thread of the event loop.
-    let request = unsafe { Request::from_raw(request) };
-    catch!(ffi::NGX_HTTP_INTERNAL_SERVER_ERROR, serve(request))
-}
-
-fn serve(_request: Request<'_>) -> ffi::ngx_int_t {
-    ffi::NGX_HTTP_SERVICE_UNAVAILABLE
-}
-
-/// What a location names as its upstream server (`ngx_http_upstream_conf_t::upstream`); lives as long as the
-/// configuration.
-pub fn server(reading: Reading<'_>) -> Result<*mut ffi::ngx_http_upstream_srv_conf_t, OutOfMemory> {
-    // SAFETY: plain numbers and pointers, of which zero is a value.
-    let server: ffi::ngx_http_upstream_srv_conf_t = unsafe { std::mem::zeroed() };
-    Ok(reading.pool().room(1)?[0].write(server))
-}
+use crate::nginx::record::Request;
 
 /// What is known of the request so far; none before it is given to its group. Read by the variables, also when the request
 /// is logged.

@@ -11,8 +11,8 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 
 use super::fake::{TestExchange, file};
+use crate::received::Enclosed;
 use crate::reply::{Fault, Reply, Stage, Step};
-use crate::socket::Enclosed;
 
 #[derive(Clone, Debug)]
 enum Part {

@@ -1,7 +1,7 @@
 //! A request on its way to the worker: what [`RequestView`] borrows from the server, borrowed from the frame instead.
 
 use super::field::{Reader, Write};
-use super::frame::{FrameHeader, Kind, WireError, framed};
+use super::frame::{FrameHeader, HEADER, Kind, WireError, framed};
 use crate::borrowed::Slice;
 use crate::request::{
     Authorization, BodyLength, ExtraVariable, Field, RequestView, ScriptKind, Target, Variable, Variables,
@@ -130,6 +130,13 @@ pub fn encode_request(out: &mut Vec<u8>, view: &RequestView<'_>, sequence: u32, 
             Inline::All(body) => out.bytes(body),
         }
     });
+}
+
+/// Changes the number of the request in a frame, which starts with the frame's header, for another connection.
+pub fn set_sequence(frame: &mut [u8], sequence: u32) {
+    if let Some(place) = frame.get_mut(HEADER..HEADER + size_of::<u32>()) {
+        place.copy_from_slice(&sequence.to_le_bytes());
+    }
 }
 
 fn decode(mut reader: Reader<'_>) -> Option<DecodedRequest<'_>> {
@@ -262,6 +269,13 @@ mod tests {
         assert!(view.target.script_reloading && view.https && !view.head && view.content_filters);
         assert_eq!((view.body, view.authorization), (BodyLength::Bytes(7), Authorization::AllPassed));
         assert_eq!((view.request_start, view.queue_start, view.daemon_start), (1, 2, 0));
+    }
+
+    #[test]
+    fn a_request_gets_another_number() {
+        let mut bytes = encoded(Inline::Nothing);
+        set_sequence(&mut bytes, 77);
+        assert_eq!(DecodedRequest::decode(&bytes[super::super::HEADER..]).unwrap().head.sequence, 77);
     }
 
     #[test]

@@ -1,0 +1,41 @@
+//! Lines that an application writes to the log of a request.
+
+use oxwsgi_core::report::Level;
+
+use super::exchange::Exchange;
+use crate::nginx::log::Log;
+
+/// Where they go.
+#[derive(Clone, Copy, Debug)]
+pub struct Lines<'r> {
+    log: Log<'r>,
+    /// What nginx's log calls an error of the application (`wsgi_error_log_level`).
+    error_level: Level,
+}
+
+impl<'r> Lines<'r> {
+    /// To the log of a request.
+    pub fn of(exchange: &Exchange) -> Self {
+        Self::to(exchange.request().log(), exchange)
+    }
+
+    /// To another log, as those of a request.
+    pub fn to(log: Log<'r>, exchange: &Exchange) -> Self {
+        let application = exchange.application();
+        Self { log, error_level: application.map_or(Level::Error, |application| application.error_log_level) }
+    }
+
+    /// Writes a line.
+    pub fn take(self, level: Level, line: &[u8]) {
+        self.log.line(self.level(level), line);
+    }
+
+    /// Whether lines of this level are written.
+    pub fn wants(self, level: Level) -> bool {
+        self.log.wants(self.level(level))
+    }
+
+    fn level(self, level: Level) -> Level {
+        if level == Level::Error { self.error_level } else { level }
+    }
+}
