@@ -54,7 +54,7 @@ pub fn with_view<'r, R>(
     let mut variables = Variables::EMPTY;
     let is_head = set_request(&mut variables, request);
     set_connection(&mut variables, request)?;
-    set_path(&mut variables, request, &application.mount);
+    set_path(&mut variables, request, application);
     if target.script_kind == ScriptKind::File {
         variables.set(Variable::ScriptFilename, target.script.as_slice());
     }
@@ -126,14 +126,17 @@ fn set_connection<'r>(variables: &mut Variables<'r>, request: Request<'r>) -> Re
     // SAFETY: just filled, in the request's memory.
     let address = if done == ffi::NGX_OK { unsafe { text::bytes(room) } } else { b"" };
     // SAFETY: addresses of the connection, or null.
-    let port = |address: *mut ffi::sockaddr| if address.is_null() { 0 } else { unsafe { ffi::ngx_inet_get_port(address) } };
+    let port = |address: *mut ffi::sockaddr| {
+        if address.is_null() { 0 } else { unsafe { ffi::ngx_inet_get_port(address) } }
+    };
     let decimal = |number: u64| -> Result<&'r [u8], OutOfMemory> {
         let text = pool.text(number.to_string().as_bytes())?;
         // SAFETY: just made in the request's memory.
         Ok(unsafe { text::bytes(text) })
     };
     let own_port = decimal(port(connection.local_sockaddr).into())?;
-    variables.set(Variable::ServerName, request.server_name().filter(|name| !name.is_empty()).unwrap_or(address));
+    variables
+        .set(Variable::ServerName, request.server_name().filter(|name| !name.is_empty()).unwrap_or(address));
     variables.set(Variable::ServerAddr, address);
     variables.set(Variable::ServerPort, own_port);
     variables.set(Variable::ListenerHost, address);
@@ -147,11 +150,8 @@ fn set_connection<'r>(variables: &mut Variables<'r>, request: Request<'r>) -> Re
 }
 
 /// `SCRIPT_NAME` and `PATH_INFO`: the path is split behind the mount point, when it begins with that.
-fn set_path<'r>(variables: &mut Variables<'r>, request: Request<'r>, mount: &[u8]) {
-    // SAFETY: the request is alive; the text lives as long.
-    let uri = unsafe { text::bytes((*request.as_raw()).uri) };
-    let is_below = uri.strip_prefix(mount).is_some_and(|rest| rest.is_empty() || rest.starts_with(b"/"));
-    let (script_name, path_info) = uri.split_at(if is_below { mount.len() } else { 0 });
+fn set_path<'r>(variables: &mut Variables<'r>, request: Request<'r>, application: &Application) {
+    let (script_name, path_info) = application.split(request.uri());
     variables.set(Variable::ScriptName, script_name);
     variables.set(Variable::PathInfo, path_info);
     variables.set(Variable::OriginalScriptName, script_name);
@@ -176,8 +176,7 @@ fn headers(request: Request<'_>, body: BodyLength) -> Result<Vec<Field<'_>>, Out
             || (is_cacheable && CONDITIONS.iter().any(|other| is(name, other)))
             || !(passes_all || is(name, b"content-type"))
     };
-    let mut fields: Vec<_> =
-        request.headers().filter(|field| !is_left_out(&field.name)).collect();
+    let mut fields: Vec<_> = request.headers().filter(|field| !is_left_out(&field.name)).collect();
     if let BodyLength::Bytes(length) = body {
         let length = request.pool().text(length.to_string().as_bytes())?;
         // SAFETY: just made in the request's memory.

@@ -129,7 +129,8 @@ fn prefix(core: CoreSettings<'_>, settings: &MainConfig) -> Vec<u8> {
 }
 
 fn program() -> Result<PathBuf, String> {
-    let program = embed::own_folder(|folder| folder.join(Handover::PROGRAM).is_file()).join(Handover::PROGRAM);
+    let program =
+        embed::own_folder(|folder| folder.join(Handover::PROGRAM).is_file()).join(Handover::PROGRAM);
     let missing = |program: &Path, what: &str| {
         format!(
             "{LAUNCH}: WSGI applications need the program {}, which {what}; install oxwsgi again, which puts it beside the \

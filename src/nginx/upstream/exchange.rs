@@ -23,6 +23,7 @@ use super::link::Link;
 use super::request_body::Upload;
 use crate::nginx::config::{Application, LocationConfig};
 use crate::nginx::ffi;
+use crate::nginx::measures::Measures;
 use crate::nginx::record::Request;
 
 /// A request and what has become of it.
@@ -57,6 +58,34 @@ pub struct Exchange {
     pub finished: Option<ffi::ngx_int_t>,
     /// The filters have taken what was read behind the head.
     pub is_body_begun: bool,
+    times: Times,
+    /// Status of the reply.
+    pub status: Option<u16>,
+}
+
+/// When it went on.
+#[derive(Clone, Copy, Debug, Default)]
+struct Times {
+    /// It was given to the group.
+    given: Option<Instant>,
+    /// A thread took it.
+    taken: Option<Instant>,
+    /// Its reply was complete.
+    complete: Option<Instant>,
+}
+
+/// What is known of the request so far; none before it is given to its group. Read by the variables, also when the request
+/// is logged.
+pub fn measures(request: Request<'_>) -> Option<Measures> {
+    let exchange = request.context::<Exchange>();
+    // SAFETY: null, or the exchange of the request, which lives as long as it; nobody changes it during the call.
+    let exchange = unsafe { exchange.as_ref() }?;
+    let Times { given, taken, complete } = exchange.times;
+    Some(Measures {
+        queue_time: given.zip(taken).map(|(from, to)| to - from),
+        application_time: taken.zip(complete).map(|(from, to)| to - from),
+        status: exchange.status,
+    })
 }
 
 /// A request on one connection.
@@ -74,6 +103,8 @@ pub struct Attempt {
     pub carry: Vec<u8>,
     /// How it is going.
     pub state: State,
+    /// Why nothing more can be read. What has been read may still be on its way through nginx's buffers, and counts.
+    pub lost: Option<Lost>,
 }
 
 /// How an attempt is going.
@@ -130,6 +161,8 @@ impl Exchange {
             is_left_to_nginx: false,
             finished: None,
             is_body_begun: false,
+            times: Times::default(),
+            status: None,
         }
     }
 
@@ -174,6 +207,12 @@ impl Exchange {
         self.attempt.as_ref().is_none_or(|attempt| attempt.state != State::Open)
     }
 
+    /// Whether there is nothing more to be read.
+    #[inline]
+    pub fn is_read(&self) -> bool {
+        self.attempt.as_ref().is_none_or(|attempt| attempt.state != State::Open || attempt.lost.is_some())
+    }
+
     /// What nginx gets instead of bytes when nothing more is read: an error once it is known that the rest of a reply will
     /// not come; before its head our own event does what there is to do.
     pub fn answer_when_over(&self, event: &mut ffi::ngx_event_t) -> isize {
@@ -188,12 +227,26 @@ impl Exchange {
 
     /// Begins with an attempt.
     pub fn begin(&mut self, attempt: Attempt) {
+        let now = Instant::now();
+        let given = self.times.given.get_or_insert(now);
+        self.times = Times { given: Some(*given), taken: attempt.has_ticket.then_some(now), complete: None };
         self.attempt = Some(attempt);
         self.failure = None;
         self.since = None;
         self.is_left_to_nginx = false;
         self.finished = None;
         self.is_body_begun = false;
+    }
+
+    /// Something has come from the worker.
+    pub fn note_progress(&mut self) {
+        let Some(attempt) = &self.attempt else { return };
+        if self.times.taken.is_none() && attempt.reply.hello.is_some() {
+            self.times.taken = Some(Instant::now());
+        }
+        if self.times.complete.is_none() && attempt.reply.stage == Stage::Complete {
+            self.times.complete = Some(Instant::now());
+        }
     }
 
     /// Takes what came beside bytes.
@@ -215,6 +268,7 @@ impl Exchange {
         if attempt.reply.asked && !asked {
             self.ask_for_body();
         }
+        self.note_progress();
         self.follow(step);
     }
 
@@ -253,10 +307,21 @@ impl Exchange {
         }
     }
 
-    /// The connection has broken.
+    /// The connection has broken, which our own event will judge.
     pub fn lose(&mut self, why: Lost) {
+        if let Some(attempt) = &mut self.attempt {
+            attempt.lost = Some(why);
+            self.posted.post();
+        }
+    }
+
+    /// After the connection has broken, when all that was read of it has been seen.
+    pub fn judge_loss(&mut self) {
         let board = self.group.board.as_ref();
-        let Some(attempt) = &mut self.attempt else { return };
+        let Some(attempt) = self.attempt.as_mut().filter(|attempt| attempt.state == State::Open) else {
+            return;
+        };
+        let Some(why) = attempt.lost.take() else { return };
         let is_silent = attempt.reply.stage == Stage::Silent;
         if is_silent && !attempt.reply.asked && !attempt.connection.was_accepted(board) {
             self.not_taken();
@@ -323,7 +388,7 @@ impl Exchange {
     pub fn log(&self, problem: &Problem) {
         let (number, name) = (problem.number(), self.group.name());
         let line = format_args!("{number}: Daemon process '{name}': {problem}");
-        self.request().log().write(Level::Error, line);
+        self.request().log().without_action(|log| log.write(Level::Error, line));
     }
 
     fn stop(&mut self) {
@@ -359,15 +424,19 @@ impl Attempt {
         connection.sequence += 1;
         let reply = Reply::new(connection.hello, longest_line);
         let is_connected = has_ticket;
-        Self { connection, has_ticket, is_connected, reply, carry: Vec::new(), state: State::Open }
+        Self {
+            connection,
+            has_ticket,
+            is_connected,
+            reply,
+            carry: Vec::new(),
+            state: State::Open,
+            lost: None,
+        }
     }
 
     /// Takes frames, and keeps the beginning of one.
-    pub fn feed<S: ReplySink>(
-        &mut self,
-        mut bytes: &[u8],
-        sink: &mut S,
-    ) -> Result<Step, reply::Fault> {
+    pub fn feed<S: ReplySink>(&mut self, mut bytes: &[u8], sink: &mut S) -> Result<Step, reply::Fault> {
         while !self.carry.is_empty() {
             let missing = ReplyFrame::needed(&self.carry).saturating_sub(self.carry.len());
             let (piece, rest) = bytes.split_at(missing.min(bytes.len()));

@@ -19,7 +19,7 @@ use super::group::Group;
 use super::{buffered, header, peer, refusal, request_body, unbuffered};
 use crate::nginx::config::{LocationConfig, MainConfig};
 use crate::nginx::pool::OutOfMemory;
-use crate::nginx::record::{Reading, Request, current_cycle};
+use crate::nginx::record::{Reading, Request};
 use crate::nginx::{ffi, groups, request};
 
 /// The group is not there.
@@ -56,7 +56,10 @@ fn serve(request: Request<'_>) -> ffi::ngx_int_t {
     let settings = LocationConfig::of(request);
     let Some(application) = &settings.application else { return ffi::NGX_HTTP_INTERNAL_SERVER_ERROR };
     let Some(group) = find(MainConfig::of(request), application.group) else {
-        request.log().write(Level::Error, format_args!("{NO_GROUP}: the daemon groups of this configuration do not run"));
+        request.log().write(
+            Level::Error,
+            format_args!("{NO_GROUP}: the daemon groups of this configuration do not run"),
+        );
         return ffi::NGX_HTTP_SERVICE_UNAVAILABLE;
     };
     if group.board.as_ref().is_some_and(|board| board.threads() == 0) {
@@ -95,7 +98,7 @@ fn find(settings: &MainConfig, place: usize) -> Option<&'static Group> {
         if let Some((_, groups)) = known.iter().find(|(other, _)| ptr::eq(*other, settings)) {
             return groups.get(place);
         }
-        let ends = groups::ends(current_cycle()?, settings);
+        let ends = groups::ends(settings);
         let groups: Vec<_> = ends.into_iter().map(|end| Group::new(end.settings, end.board)).collect();
         let groups: &'static [Group] = groups.leak();
         known.push((settings, groups));
@@ -219,9 +222,8 @@ fn make_frame(exchange: &mut Exchange) -> Result<(), Option<Problem>> {
 
 fn below<'a>(root: &[u8], view: &RequestView<'a>) -> Result<RequestView<'a>, Option<Problem>> {
     let text = |path: &[u8]| String::from_utf8_lossy(path).into_owned();
-    seen_below(root, view).ok_or_else(|| {
-        Some(Problem::OutsideRoot { script: text(&view.target.script), root: text(root) })
-    })
+    seen_below(root, view)
+        .ok_or_else(|| Some(Problem::OutsideRoot { script: text(&view.target.script), root: text(root) }))
 }
 
 /// What is to become of the request's body: its length, and all of it when it goes with the request.
@@ -279,7 +281,9 @@ fn join<'r>(
 ) -> Result<&'r [u8], OutOfMemory> {
     let bytes = |buffer: *mut ffi::ngx_buf_t| {
         // SAFETY: a buffer of the request's body, in memory that lives as long as the request.
-        unsafe { std::slice::from_raw_parts((*buffer).pos, (*buffer).last.offset_from_unsigned((*buffer).pos)) }
+        unsafe {
+            std::slice::from_raw_parts((*buffer).pos, (*buffer).last.offset_from_unsigned((*buffer).pos))
+        }
     };
     if let (Some(first), true) = (buffers.front(), buffers.len() <= 1) {
         return Ok(bytes(*first));

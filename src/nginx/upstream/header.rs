@@ -49,6 +49,7 @@ fn process_new(exchange: &mut Exchange) -> ffi::ngx_int_t {
     if asks {
         exchange.ask_for_body();
     }
+    exchange.note_progress();
     let Ok(Step::More { taken, needed }) = step else {
         buffer.last = buffer.pos;
         exchange.follow(step);
@@ -60,6 +61,8 @@ fn process_new(exchange: &mut Exchange) -> ffi::ngx_int_t {
             Err(OutOfMemory) => ffi::NGX_ERROR,
         };
     }
+    // SAFETY: the upstream's own record; read by value.
+    exchange.status = u16::try_from(unsafe { (*upstream).headers_in.status_n }).ok();
     // SAFETY: so many bytes have been read.
     buffer.pos = unsafe { buffer.pos.add(taken) };
     if announces_file {
@@ -167,9 +170,9 @@ impl HeadSink<'_> {
         }
         let pool = self.request.pool();
         let lower = pool.text(&name.to_ascii_lowercase())?;
-        let hash = name.iter().fold(0_usize, |hash, byte| {
-            hash.wrapping_mul(31).wrapping_add(byte.to_ascii_lowercase().into())
-        });
+        let hash = name
+            .iter()
+            .fold(0_usize, |hash, byte| hash.wrapping_mul(31).wrapping_add(byte.to_ascii_lowercase().into()));
         // SAFETY: plain numbers and pointers, of which zero is a value.
         let mut field: ffi::ngx_table_elt_t = unsafe { std::mem::zeroed() };
         field.hash = hash;
@@ -183,9 +186,8 @@ impl HeadSink<'_> {
         // SAFETY: every request has an element for each module, and this one's is of this type.
         let settings = unsafe { (*(*r).main_conf.add(index)).cast::<ffi::ngx_http_upstream_main_conf_t>() };
         // SAFETY: a hash of the configuration, and a key in lower case.
-        let known = unsafe {
-            ffi::ngx_hash_find(&raw mut (*settings).headers_in_hash, hash, lower.data, lower.len)
-        };
+        let known =
+            unsafe { ffi::ngx_hash_find(&raw mut (*settings).headers_in_hash, hash, lower.data, lower.len) };
         if known.is_null() {
             return Ok(());
         }
@@ -225,7 +227,8 @@ impl ReplySink for HeadSink<'_> {
             if is_for_one_hop(&field.name) {
                 continue;
             }
-            if field.name.eq_ignore_ascii_case(b"content-length") && std::mem::replace(&mut has_length, true) {
+            if field.name.eq_ignore_ascii_case(b"content-length") && std::mem::replace(&mut has_length, true)
+            {
                 // The same again: `Head` has one length.
                 continue;
             }

@@ -94,7 +94,8 @@ fn connect(exchange: &mut Exchange) {
     let group = exchange.group;
     let Some(attempt) = exchange.attempt.as_mut().filter(|attempt| !attempt.is_connected) else { return };
     let path = || group.settings.socket.display().to_string();
-    let unconnected = |error| Problem::Connect { path: path(), uid: rustix::process::geteuid().as_raw(), error };
+    let unconnected =
+        |error| Problem::Connect { path: path(), uid: rustix::process::geteuid().as_raw(), error };
     let link = &attempt.connection.socket;
     let connected = match &group.address {
         Ok(address) => connecting::connect_to(link.socket(), address),
@@ -205,11 +206,12 @@ fn give_back(exchange: &mut Exchange, has_failed: bool) {
         return;
     }
     let is_settled = exchange.upload.is_settled(attempt.reply.asked);
+    let is_lost = attempt.lost.is_some();
     match attempt.state {
-        State::Ended { is_clean: true } if is_settled && attempt.connection.socket.is_sound() => {
+        State::Ended { is_clean: true } if is_settled && !is_lost && attempt.connection.socket.is_sound() => {
             group.put(attempt.connection);
         }
-        State::Open => {
+        State::Open if !is_lost => {
             if let Some(context) = rest {
                 Remainder::start(attempt, group, context, is_settled);
             } else if attempt.has_ticket
@@ -219,6 +221,6 @@ fn give_back(exchange: &mut Exchange, has_failed: bool) {
                 attempt.connection.return_unused_ticket(board);
             }
         }
-        State::Ended { .. } | State::Ending | State::Stopped => {}
+        State::Open | State::Ended { .. } | State::Ending | State::Stopped => {}
     }
 }

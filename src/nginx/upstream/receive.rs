@@ -77,7 +77,7 @@ unsafe fn receive_into(
     let exchange = unsafe { Exchange::of((*connection).data.cast()) };
     // SAFETY: the request is alive, so is its exchange; nobody else uses it during the call.
     let exchange = unsafe { &mut *exchange };
-    if exchange.is_over() {
+    if exchange.is_read() {
         event.set_ready(0);
         return exchange.answer_when_over(event);
     }

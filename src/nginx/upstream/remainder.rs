@@ -80,7 +80,11 @@ impl Exchange {
         let is_answered = match self.finished {
             Some(ffi::NGX_OK | ffi::NGX_AGAIN | ffi::NGX_DECLINED) => true,
             // The server answers with its own page.
-            Some(status) => status >= ffi::NGX_HTTP_SPECIAL_RESPONSE && upstream.header_sent() == 0 && status != ffi::NGX_HTTP_CLIENT_CLOSED_REQUEST,
+            Some(status) => {
+                status >= ffi::NGX_HTTP_SPECIAL_RESPONSE
+                    && upstream.header_sent() == 0
+                    && status != ffi::NGX_HTTP_CLIENT_CLOSED_REQUEST
+            }
             None => false,
         };
         is_well && is_answered && self.stage() != Stage::Silent

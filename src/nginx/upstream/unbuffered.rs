@@ -106,9 +106,8 @@ impl<'r> Pieces<'r> {
         record.log = log;
         let room = &mut pool.room::<ffi::ngx_file_t>(1).map_err(|_| FlowError::Failed)?[0];
         // SAFETY: the request's pool; the row gets a record of this size.
-        let row = unsafe {
-            ffi::ngx_pool_cleanup_add(pool.as_raw(), size_of::<ffi::ngx_pool_cleanup_file_t>())
-        };
+        let row =
+            unsafe { ffi::ngx_pool_cleanup_add(pool.as_raw(), size_of::<ffi::ngx_pool_cleanup_file_t>()) };
         if row.is_null() {
             return Err(FlowError::Failed);
         }
