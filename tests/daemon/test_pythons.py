@@ -115,9 +115,9 @@ def test_the_servers_home_is_the_default(start, lane):
 
 
 @pytest.mark.differs("a Python home is checked at start", run=False)
+@pytest.mark.allows(r"WSGI115\d", on="nginx")  # which says it in its log as well
 class TestBrokenHome:
-    # nginx says it in its log as well.
-    pytestmark = [pytest.mark.root, pytest.mark.allows(r"WSGI115\d", on="nginx")]
+    pytestmark = pytest.mark.root
 
     @pytest.mark.parametrize("home", ["/no/such/folder", "/etc/passwd", "/etc"])
     def test_without_python(self, new_server, lane, home):
