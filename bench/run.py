@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
 """Benchmarks of oxwsgi beside its peers and a C handler that sends the same bytes; README.md explains them.
 
-run.py                                      all figures (under 55 minutes)
+run.py                                      all figures (under 90 minutes)
 run.py --mode daemon                        those of daemon mode (under 30 minutes)
+run.py --mode nginx                         those behind nginx (under 30 minutes)
 run.py --quick                              fewer contenders, workloads and rounds (under 5 minutes a mode)
 run.py --figure instructions --workload hello flask
 run.py profile --workload hello --contender oxwsgi
@@ -14,11 +15,12 @@ import os
 import signal
 import sys
 import time
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
 from harness import figures, instructions, memory, report
-from harness.contender import CONTENDERS, FLOOR, OURS
+from harness.contender import CONTENDERS, FLOOR, NGINX, OURS
 from harness.contender import contender as contender_of
 from harness.kit import REPOSITORY, Kit, Missing, default_cache
 from harness.lineup import LINE_UPS, LineUp
@@ -119,6 +121,11 @@ def line_ups(options: argparse.Namespace) -> list[LineUp]:
     return [line_up for line_up in modes if asked & set(line_up.contenders)] or modes
 
 
+def is_of(measure: Callable, line_up: LineUp) -> bool:
+    """Whether there is this figure of the mode."""
+    return line_up.figures is None or any(figures.FIGURES[name] is measure for name in line_up.figures)
+
+
 def print_tables(options: argparse.Namespace, kit: Kit) -> int:
     measures = [figures.FIGURES[figure] for figure in options.figure or figures.FIGURES]
     failures, tables, late = [], [], False
@@ -128,7 +135,7 @@ def print_tables(options: argparse.Namespace, kit: Kit) -> int:
             todo.contenders = [name for name in todo.contenders if name in (line_up.reference, line_up.ours)]
             todo.workloads = options.workload or ["hello"]
             measures = [partial(figures.measure_growth, counts=tuple(options.requests))]
-        for measure in measures:
+        for measure in [measure for measure in measures if is_of(measure, line_up)]:
             for table in measure(todo):
                 print(f"\n{table.text()}", flush=True)
                 tables.append(table)
@@ -175,6 +182,8 @@ def main() -> int:
         chosen = options.contender or CONTENDERS
         if any(name.startswith(OURS) for name in chosen):
             kit.ours()
+        if NGINX + OURS in chosen and (not options.mode or "nginx" in options.mode):
+            kit.ours_for_nginx()
         return print_profile(options, kit) if options.command == "profile" else print_tables(options, kit)
     except (Missing, Wrong) as error:
         print(f"bench: {error}", file=sys.stderr)

@@ -1,4 +1,4 @@
-"""The contenders: what httpd loads, how a workload is mounted, what runs beside httpd. All else is alike."""
+"""The contenders: what a server loads, how a workload is mounted, what runs beside it. All else is alike."""
 
 import socket
 from dataclasses import dataclass
@@ -14,6 +14,8 @@ REFERENCE = "mod_wsgi"
 OURS = "oxwsgi"
 GUNICORN = "gunicorn"
 UWSGI = "uwsgi"
+#: Before the names of those that are behind nginx.
+NGINX = "nginx-"
 
 #: Name of the process group, and how its processes are called in `ps`.
 GROUP, GROUP_TITLE = "bench", "(wsgi:bench)"
@@ -21,7 +23,7 @@ GROUP, GROUP_TITLE = "bench", "(wsgi:bench)"
 
 @dataclass(frozen=True)
 class Site:
-    """The httpd that a contender is mounted in: its folder, the workload, and how many workers it may have.
+    """The server that a contender is mounted in: its folder, the workload, and how many workers it may have.
 
     `is_marked`: the worker process has to answer marks, too.
     """
@@ -47,6 +49,8 @@ class Contender:
     name: str
     kit: Kit
 
+    #: What it is mounted in: httpd, or nginx.
+    server: ClassVar[str] = "httpd"
     #: Response headers that it adds for good reason.
     extra_headers: ClassVar[frozenset[str]] = frozenset()
     #: Whether applications run in processes of their own.
@@ -59,11 +63,11 @@ class Contender:
         return self.only_workload in (None, workload.name)
 
     def modules(self) -> list[str]:
-        """Modules of httpd that it needs."""
+        """Modules of the server that it needs."""
         return []
 
     def configuration(self, site: Site) -> list[str]:
-        """The lines of httpd's configuration that differ."""
+        """The lines of the server's configuration that differ; of nginx's those in its `server`."""
         raise NotImplementedError
 
     def application_server(self, _site: Site) -> tuple[list[str], dict[str, str]] | None:
@@ -205,6 +209,114 @@ class Uwsgi(Proxied):
 
 KEEP_ALIVE_SECONDS = 65
 
+
+class Nginx(Contender):
+    """What is mounted in nginx instead of httpd, in one `location` for the workload."""
+
+    server = "nginx"
+
+    def locations(self, site: Site) -> dict[str, list[str]]:
+        """The directives of each prefix."""
+        raise NotImplementedError
+
+    def configuration(self, site: Site) -> list[str]:
+        lines = []
+        for prefix, directives in self.locations(site).items():
+            lines += [f"location {prefix} {{", *(f"    {directive};" for directive in directives), "}"]
+        return lines
+
+    def http_configuration(self, _site: Site) -> list[str]:
+        """Lines in `http`."""
+        return []
+
+
+class NginxFloor(Nginx):
+    """`return 200`: what nginx itself costs."""
+
+    only_workload = "hello"
+
+    def locations(self, _site: Site) -> dict[str, list[str]]:
+        return {"/hello": ["default_type text/plain", 'return 200 "Hello World!"']}
+
+
+class NginxStatic(Nginx):
+    """nginx's own handler of files, with sendfile."""
+
+    extra_headers = Static.extra_headers
+    only_workload = Static.only_workload
+
+    def locations(self, site: Site) -> dict[str, list[str]]:
+        mount = f"/{site.workload.name}"
+        return {f"= {mount}": [f"alias {self.kit.static_file}", "default_type application/octet-stream"]}
+
+
+class NginxOurs(Nginx):
+    """Our module, with one group of daemon processes."""
+
+    has_workers = True
+
+    def modules(self) -> list[str]:
+        return [str(self.kit.ours_for_nginx())]
+
+    def http_configuration(self, site: Site) -> list[str]:
+        return [
+            f"wsgi_socket_prefix {site.folder}/wsgi;",
+            f"wsgi_daemon_process {GROUP} processes={site.processes} threads={site.threads}"
+            f" python_home={self.kit.python_home} display_name=%{{GROUP}};",
+            f"wsgi_process_group {GROUP};",
+        ]
+
+    def locations(self, site: Site) -> dict[str, list[str]]:
+        mounts = {f"/{site.workload.name}": [f"wsgi_pass {self.script(site)}"]}
+        if site.is_marked:
+            mounts[site.worker_mark] = [f"wsgi_pass {self.kit.apps}/mark.wsgi"]
+        return mounts
+
+
+class NginxGunicorn(Gunicorn, Nginx):
+    """Gunicorn's threaded workers behind proxy_pass, over connections that persist at both ends."""
+
+    server = "nginx"
+
+    def modules(self) -> list[str]:
+        return []
+
+    def configuration(self, site: Site) -> list[str]:
+        return Nginx.configuration(self, site)
+
+    def http_configuration(self, site: Site) -> list[str]:
+        # nginx lets go of an idle connection before the application server does.
+        timeout = f"keepalive_timeout {KEEP_ALIVE_SECONDS - 5}s;"
+        return [
+            "upstream gunicorn {",
+            f"    server unix:{site.socket};",
+            "    keepalive 32;",
+            f"    {timeout}",
+            "}",
+        ]
+
+    def locations(self, site: Site) -> dict[str, list[str]]:
+        header = 'proxy_set_header Connection ""'
+        return {f"/{site.workload.name}": ["proxy_pass http://gunicorn", "proxy_http_version 1.1", header]}
+
+
+class NginxUwsgi(Uwsgi, Nginx):
+    """uWSGI's threads behind uwsgi_pass."""
+
+    server = "nginx"
+
+    def modules(self) -> list[str]:
+        return []
+
+    def configuration(self, site: Site) -> list[str]:
+        return Nginx.configuration(self, site)
+
+    def locations(self, site: Site) -> dict[str, list[str]]:
+        return {
+            f"/{site.workload.name}": [f"uwsgi_pass unix:{site.socket}", "include /etc/nginx/uwsgi_params"]
+        }
+
+
 _KINDS: dict[str, type[Contender]] = {
     FLOOR: Floor,
     REFERENCE: Embedded,
@@ -216,6 +328,11 @@ _KINDS: dict[str, type[Contender]] = {
     GUNICORN: Gunicorn,
     UWSGI: Uwsgi,
     STATIC: Static,
+    NGINX + FLOOR: NginxFloor,
+    NGINX + OURS: NginxOurs,
+    NGINX + GUNICORN: NginxGunicorn,
+    NGINX + UWSGI: NginxUwsgi,
+    NGINX + STATIC: NginxStatic,
 }
 
 CONTENDERS = tuple(_KINDS)

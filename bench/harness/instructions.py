@@ -11,7 +11,8 @@ from pathlib import Path
 
 from .contender import Contender
 from .kit import run
-from .server import Server, Wrong
+from .nginx import server_of
+from .server import Wrong
 from .workload import Workload
 
 #: Between two requests, so that httpd has gone to wait for the next one: the same path every time.
@@ -39,7 +40,7 @@ class Batches:
 
     def __init__(self, contender: Contender, workload: Workload):
         self.folder = contender.kit.output_folder("callgrind")
-        self.server = Server(contender, workload, wrapper=callgrind(self.folder))
+        self.server = server_of(contender, workload, wrapper=callgrind(self.folder))
         self.files = 0
 
     def __enter__(self) -> "Batches":

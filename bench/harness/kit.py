@@ -60,6 +60,7 @@ class Kit:
     work: Path = field(init=False)
     apps: Path = field(init=False)
     httpd: Path = field(init=False)
+    nginx: Path = field(init=False, default=Path("/usr/sbin/nginx"))
     modules: Path = field(init=False)
     python_home: Path = field(init=False)
     reference: Path = field(init=False)
@@ -108,6 +109,17 @@ class Kit:
                 if file.exists():
                     shutil.copy(file, folder)
         return folder / self.module.name
+
+    def ours_for_nginx(self) -> Path:
+        """Our module for nginx, beside the same runtime and command."""
+        folder = self.ours().parent
+        module = folder / "ngx_http_oxwsgi_module.so"
+        if not module.exists():
+            built = self.module.parent.parent / "nginx/release" / self.module.name
+            if not built.exists():
+                raise Missing(f"{built} is missing: run `make nginx`")
+            shutil.copy(built, module)
+        return module
 
     def output_folder(self, name: str) -> Path:
         """A new folder that the server's user may write to."""

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from .contender import FLOOR, GUNICORN, OURS, REFERENCE, STATIC, UWSGI
+from .contender import FLOOR, GUNICORN, NGINX, OURS, REFERENCE, STATIC, UWSGI
 from .rounds import Setup
 from .workload import WORKLOADS
 
@@ -23,10 +23,12 @@ class LineUp:
     setups: tuple[Setup, ...]
     #: Instructions above the floor, as a share of what the reference needs.
     goals: dict[str, float]
+    #: The figures that there are of it; none is all.
+    figures: frozenset[str] | None = None
 
     @property
     def title(self) -> str:
-        return f"{self.mode} mode"
+        return self.mode if self.mode == "nginx" else f"{self.mode} mode"
 
 
 _HELLO = frozenset({"hello"})
@@ -76,4 +78,23 @@ DAEMON = LineUp(
     goals={"hello": 0.20},
 )
 
-LINE_UPS = {line_up.mode: line_up for line_up in (EMBEDDED, DAEMON)}
+_BEHIND_NGINX = tuple(NGINX + name for name in (FLOOR, OURS, UWSGI, GUNICORN, STATIC))
+
+BEHIND_NGINX = LineUp(
+    mode="nginx",
+    contenders=_BEHIND_NGINX,
+    turns=_BEHIND_NGINX,
+    reference=NGINX + UWSGI,
+    ours=NGINX + OURS,
+    variants=(),
+    workloads=tuple(name for name in WORKLOADS if name != "flask"),
+    setups=(
+        Setup("nginx", 1, one_cpu=True),
+        Setup("nginx", 8),
+        Setup("nginx", 8, processes=2, workloads=frozenset({"hello", "real", "python2ms"})),
+    ),
+    goals={},
+    figures=frozenset({"syscalls", "start", "cpu"}),
+)
+
+LINE_UPS = {line_up.mode: line_up for line_up in (EMBEDDED, DAEMON, BEHIND_NGINX)}

@@ -1,7 +1,7 @@
 """Anonymous memory of the processes that serve, after some requests and as they grow in number."""
 
 from .contender import Contender
-from .server import Server
+from .nginx import server_of
 from .workload import Workload
 
 #: Clients, and children (prefork) or threads (event), so that one process serves.
@@ -12,7 +12,7 @@ GROWTH_REQUESTS = (100_000, 1_000_000)
 
 def measure(contender: Contender, workload: Workload, mpm: str) -> dict[str, dict[str, int]]:
     clients, workers = SIZES[mpm]
-    with Server(contender, workload, mpm=mpm, workers=workers) as server:
+    with server_of(contender, workload, mpm=mpm, workers=workers) as server:
         server.load(clients=clients, requests=workload.size.memory)
         return server.anonymous_bytes()
 
@@ -20,7 +20,7 @@ def measure(contender: Contender, workload: Workload, mpm: str) -> dict[str, dic
 def growth(contender: Contender, workload: Workload, counts: tuple[int, ...]) -> list[int]:
     """Anonymous bytes of who runs Python after each of the total numbers of requests to that process."""
     done, found = 0, []
-    with Server(contender, workload) as server:
+    with server_of(contender, workload) as server:
         for count in counts:
             server.load(requests=count - done)
             done = count

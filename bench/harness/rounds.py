@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from .contender import Contender
 from .kit import Kit, run
-from .server import Server
+from .nginx import server_of
 from .workload import WORKLOADS, Workload
 
 #: How long a worker has lived before it is killed: one that dies young is replaced with hesitation.
@@ -45,7 +45,8 @@ class Setup:
     def name(self) -> str:
         where = ", one CPU" if self.one_cpu else ""
         workers = f", {self.processes} worker processes" if self.processes > 1 else ""
-        return f"{self.mpm} MPM, {self.clients} client{'s' if self.clients > 1 else ''}{where}{workers}"
+        server = "nginx" if self.mpm == "nginx" else f"{self.mpm} MPM"
+        return f"{server}, {self.clients} client{'s' if self.clients > 1 else ''}{where}{workers}"
 
 
 @dataclass(frozen=True)
@@ -97,7 +98,7 @@ def under_load(contender: Contender, workload: Workload, setup: Setup, seconds: 
     """CPU milliseconds a request (that is, seconds per 1000) of all processes and of the workers among them,
     requests a second, and percentiles of the requests' times in microseconds."""
     cpu = max(os.sched_getaffinity(0)) if setup.one_cpu else None
-    server = Server(
+    server = server_of(
         contender, workload, mpm=setup.mpm, workers=setup.workers, processes=setup.processes, cpu=cpu
     )
     with server:
@@ -117,7 +118,7 @@ def under_load(contender: Contender, workload: Workload, setup: Setup, seconds: 
 
 def first_answer(contender: Contender, workload: Workload) -> dict[str, float]:
     """Milliseconds from the start of the servers to the first complete answer, which is checked."""
-    server = Server(contender, workload)
+    server = server_of(contender, workload)
     server.prepare()
     try:
         began = time.monotonic()
@@ -134,7 +135,7 @@ def next_answer(contender: Contender, workload: Workload) -> dict[str, float]:
 
     An answer that is not good (503 while there is no process) is asked for again; the logs may speak of it.
     """
-    server = Server(contender, workload)
+    server = server_of(contender, workload)
     server.prepare()
     try:
         server.start()

@@ -1,4 +1,4 @@
-"""One private httpd on a free port and what runs beside it: start, checked requests, measures, stop."""
+"""One private server, an httpd, on a free port, and what runs beside it."""
 
 import contextlib
 import os
@@ -10,6 +10,7 @@ import subprocess
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import ClassVar
 
 from . import processes
 from .contender import GROUP_TITLE, Contender, Site
@@ -116,6 +117,11 @@ class Server:
     #: httpd, and before it the application server beside it if there is one.
     started: list[subprocess.Popen] = field(init=False, default_factory=list)
 
+    #: How the processes of the server itself are called, beside the workers.
+    side: ClassVar[str] = "httpd"
+    #: A line of the error log at level warn or above.
+    complaint: ClassVar[str] = r"\[[\w-]*:(warn|error|crit|alert|emerg)\]"
+
     def __enter__(self) -> "Server":
         self.prepare()
         try:
@@ -133,10 +139,15 @@ class Server:
             raise Wrong(f"{self.title}: in the error log:\n" + "\n".join(complaints[:10]))
 
     def prepare(self) -> None:
-        """Writes what httpd and the load client read; the first answer's time does not contain it."""
-        kit = self.contender.kit
-        self.folder = kit.output_folder(f"{self.contender.name}-{self.workload.name}")
+        """Writes what the server and the load client read; the first answer's time does not contain it."""
+        self.folder = self.contender.kit.output_folder(f"{self.contender.name}-{self.workload.name}")
         self.port = free_port()
+        self.configure()
+        (self.folder / "request").write_bytes(self.workload.request)
+        (self.folder / "body").write_bytes(self.workload.body)
+
+    def configure(self) -> None:
+        kit = self.contender.kit
         pool = PREFORK if self.mpm == "prefork" else EVENT
         user = f"User {server_user()}\nGroup {server_group()}" if kit.is_root else ""
         modules = [
@@ -156,8 +167,10 @@ class Server:
                 contender="\n".join(self.contender.configuration(self.site)),
             )
         )
-        (self.folder / "request").write_bytes(self.workload.request)
-        (self.folder / "body").write_bytes(self.workload.body)
+
+    def command(self) -> list[str]:
+        httpd, file = str(self.contender.kit.httpd), str(self.folder / "httpd.conf")
+        return [httpd, "-d", str(self.folder), "-f", file, "-D", "FOREGROUND"]
 
     @property
     def site(self) -> Site:
@@ -165,12 +178,11 @@ class Server:
         return Site(self.folder, self.workload, self.processes, THREADS, is_marked)
 
     def start(self) -> None:
-        """Starts the application server, if there is one, and httpd; neither need be ready."""
+        """Starts the application server, if there is one, and the server; neither need be ready."""
         beside = self.contender.application_server(self.site)
         if beside:
             self._start(*beside)
-        httpd = [str(self.contender.kit.httpd), "-d", str(self.folder), "-f", str(self.folder / "httpd.conf")]
-        self._start([*httpd, "-D", "FOREGROUND"], {})
+        self._start(self.command(), {})
 
     def _start(self, command: list[str], environment: dict[str, str]) -> None:
         common = {
@@ -277,7 +289,7 @@ class Server:
 
     def mark(self, argument: str = "") -> dict[str, int]:
         """Draws a line for callgrind and strace (floor/mark.h) in each process that serves: side -> pid."""
-        sides = {"httpd": "/bench-mark"}
+        sides = {self.side: "/bench-mark"}
         if self.contender.has_workers:
             sides["worker"] = self.site.worker_mark
         return {side: self._mark(f"{path}?{argument}") for side, path in sides.items()}
@@ -324,9 +336,9 @@ class Server:
     def cpu_seconds(self) -> dict[str, float]:
         """User and system time of the worker processes, and of all others."""
         workers = self.worker_pids()
-        spent = {"httpd": 0.0, "worker": 0.0}
+        spent = {self.side: 0.0, "worker": 0.0}
         for pid in self.pids():
-            spent["worker" if pid in workers else "httpd"] += processes.cpu_seconds(pid)
+            spent["worker" if pid in workers else self.side] += processes.cpu_seconds(pid)
         return spent
 
     def anonymous_bytes(self) -> dict[str, dict[str, int]]:
@@ -346,7 +358,7 @@ class Server:
         """Lines of the error log at level warn or above."""
         with contextlib.suppress(OSError):
             lines = (self.folder / "error.log").read_text(errors="replace").splitlines()
-            loud = [line for line in lines if re.search(r"\[[\w-]*:(warn|error|crit|alert|emerg)\]", line)]
+            loud = [line for line in lines if re.search(self.complaint, line)]
             return [line for line in loud if not any(number in line for number in HTTPD_ALONE)]
         return []
 

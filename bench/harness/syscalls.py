@@ -10,8 +10,9 @@ from dataclasses import dataclass
 
 from .contender import Contender
 from .instructions import PAUSE_MICROSECONDS
+from .nginx import server_of
 from .processes import threads
-from .server import WRAPPED, Server, Wrong
+from .server import WRAPPED, Wrong
 from .workload import Workload
 
 MARK = "/oxwsgi-bench-mark"
@@ -34,7 +35,7 @@ def measure(contender: Contender, workload: Workload) -> Calls:
     folder = contender.kit.output_folder("strace")
     options = ("-f", "-qq", "-e", "signal=none", "-s", "32", "-o", f"{folder}/log.{WRAPPED}")
     members = {}
-    with Server(contender, workload, wrapper=("strace", *options)) as server:
+    with server_of(contender, workload, wrapper=("strace", *options)) as server:
         server.load(requests=workload.size.warm_up)
         server.mark()
         server.load(requests=few, pause=PAUSE_MICROSECONDS)
@@ -59,7 +60,7 @@ def batches(lines: list[str], tasks: set[int]) -> list[Counter]:
         call = re.match(r"(\d+)\s+(\w+)\(", line)
         if not call or int(call[1]) not in tasks:
             continue
-        if call[2] == "access" and MARK in line:
+        if MARK in line:
             found.append(Counter())
         else:
             found[-1][call[2]] += 1
