@@ -22,11 +22,11 @@ def server(start_shared):
         }}
         location /hiding {{ {PAGES} wsgi_hide_header X-Secret; wsgi_hide_header X-Also; }}
         location /passing {{ {PAGES} wsgi_pass_header X-Accel-Expires; }}
-        location @named {{ {PAGES} wsgi_script_name /app; wsgi_param NAMED yes; }}
+        location @named {{ {PAGES} wsgi_script_name /app/headers; wsgi_param NAMED yes; }}
         location /known {{ charset koi8-r; }}
         location /loop {{ {PAGES} wsgi_param QUERY_STRING X-Accel-Redirect=/loop/headers; }}
         """,
-        http="wsgi_daemon_process g threads=1; wsgi_process_group g;",
+        http="wsgi_daemon_process g threads=4; wsgi_process_group g;",
         files={
             "htdocs/protected/page.txt": "for those whom the application lets",
             "htdocs/protected/large": "l" * 3_000_000,
