@@ -13,7 +13,7 @@ use oxwsgi_core::request::{
 use crate::nginx::config::{Application, LocationConfig};
 use crate::nginx::pool::OutOfMemory;
 use crate::nginx::record::Request;
-use crate::nginx::{ffi, text};
+use crate::nginx::{basic_auth, ffi, text};
 
 /// Longest text of an address, `NGX_SOCKADDR_STRLEN`.
 const LONGEST_ADDRESS: usize = 128;
@@ -125,9 +125,12 @@ fn set_connection<'r>(variables: &mut Variables<'r>, request: Request<'r>) -> Re
     let done = unsafe { ffi::ngx_connection_local_sockaddr(connection, &raw mut room, 0) };
     // SAFETY: just filled, in the request's memory.
     let address = if done == ffi::NGX_OK { unsafe { text::bytes(room) } } else { b"" };
-    // SAFETY: addresses of the connection, or null.
     let port = |address: *mut ffi::sockaddr| {
-        if address.is_null() { 0 } else { unsafe { ffi::ngx_inet_get_port(address) } }
+        if address.is_null() {
+            return 0;
+        }
+        // SAFETY: not null, so an address of the connection.
+        unsafe { ffi::ngx_inet_get_port(address) }
     };
     let decimal = |number: u64| -> Result<&'r [u8], OutOfMemory> {
         let text = pool.text(number.to_string().as_bytes())?;
@@ -141,9 +144,13 @@ fn set_connection<'r>(variables: &mut Variables<'r>, request: Request<'r>) -> Re
     variables.set(Variable::ServerPort, own_port);
     variables.set(Variable::ListenerHost, address);
     variables.set(Variable::ListenerPort, own_port);
+    if let Some(user) = basic_auth::user(request) {
+        variables.set(Variable::RemoteUser, user);
+        variables.set(Variable::AuthType, &b"Basic"[..]);
+    }
     variables.set(Variable::RemoteAddr, request.client());
     variables.set(Variable::RemotePort, decimal(port(connection.sockaddr).into())?);
-    variables.set(Variable::ConnectionId, decimal(connection.number as u64)?);
+    variables.set(Variable::ConnectionId, decimal(connection.number)?);
     // SAFETY: set when the process begins; read by value.
     variables.set(Variable::ServerPid, decimal(unsafe { ffi::ngx_pid } as u64)?);
     Ok(())

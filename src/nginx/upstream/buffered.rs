@@ -13,7 +13,8 @@ use oxwsgi_core::exchange::Head;
 use oxwsgi_core::exchange::{FlowError, Send};
 use oxwsgi_core::report::Level;
 
-use super::exchange::{Exchange, State};
+use super::attempt::State;
+use super::exchange::Exchange;
 use super::lines::Lines;
 use crate::nginx::ffi;
 
@@ -49,7 +50,7 @@ fn take(
     if bytes.is_empty() {
         return ffi::NGX_OK;
     }
-    let mut sink = Shadows { pipe, raw, last: ptr::null_mut(), lines: Lines::of(exchange) };
+    let mut sink = Shadows { pipe, raw, last: ptr::null_mut(), lines: exchange.lines() };
     exchange.feed(bytes, &mut sink);
     let last = sink.last;
     let done = if last.is_null() {

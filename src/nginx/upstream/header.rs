@@ -152,7 +152,7 @@ impl HeadSink<'_> {
     fn new(exchange: &Exchange, is_cached: bool) -> Self {
         Self {
             request: exchange.request(),
-            lines: Lines::of(exchange),
+            lines: exchange.lines(),
             is_head_request: exchange.is_head_request,
             is_cached,
         }

@@ -10,8 +10,16 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use super::event::Handler;
-use super::receive;
 use crate::nginx::ffi;
+
+/// How bytes are read from it while a request has it.
+#[derive(Clone, Copy, Debug)]
+pub struct Reader {
+    /// `ngx_connection_t::recv`.
+    pub bytes: unsafe extern "C" fn(*mut ffi::ngx_connection_t, *mut u8, usize) -> isize,
+    /// `ngx_connection_t::recv_chain`.
+    pub chain: unsafe extern "C" fn(*mut ffi::ngx_connection_t, *mut ffi::ngx_chain_t, ffi::off_t) -> isize,
+}
 
 /// A connection; closed when it is dropped.
 #[derive(Debug)]
@@ -28,7 +36,7 @@ pub struct User {
 
 impl Link {
     /// A record for a socket that does not block; none when nginx has no more of them (`worker_connections`).
-    pub fn new(socket: OwnedFd, log: *mut ffi::ngx_log_t) -> Option<Self> {
+    pub fn new(socket: OwnedFd, reader: Reader, log: *mut ffi::ngx_log_t) -> Option<Self> {
         // SAFETY: an open socket and a log; nginx makes a record of its own for it.
         let connection = unsafe { ffi::ngx_get_connection(socket.as_raw_fd(), log) };
         let link = Self(NonNull::new(connection)?);
@@ -40,8 +48,8 @@ impl Link {
         let counter = unsafe { ffi::ngx_connection_counter };
         // SAFETY: a record of our own, that nobody uses yet.
         let record = unsafe { &mut *connection };
-        record.recv = Some(receive::receive);
-        record.recv_chain = Some(receive::receive_chain);
+        record.recv = Some(reader.bytes);
+        record.recv_chain = Some(reader.chain);
         record.send = io.send;
         record.send_chain = io.send_chain;
         record.set_sendfile(1);
@@ -128,6 +136,7 @@ impl Link {
         unsafe { (*self.as_raw()).data = user.data };
         // SAFETY: a connection has two events, and this one is not waited for.
         unsafe { (*self.write()).handler = Some(nothing_to_do) };
+        self.ignore_room();
         // SAFETY: as above.
         unsafe { (*self.read()).handler = Some(user.read) };
         let milliseconds = ffi::ngx_msec_t::try_from(limit.as_millis()).unwrap_or(ffi::ngx_msec_t::MAX / 4);
@@ -139,6 +148,18 @@ impl Link {
     pub fn set_idle(&self) {
         // SAFETY: the record is ours.
         unsafe { (*self.as_raw()).set_idle(1) };
+    }
+
+    /// Has the loop not tell of room any more, once it was asked to: each byte that the worker takes makes some.
+    fn ignore_room(&self) {
+        // SAFETY: a connection has two events; read by value.
+        let is_watched = unsafe { (*self.write()).active() } != 0;
+        // SAFETY: the loop's functions, set before any connection is made; read by value.
+        let stop = unsafe { ffi::ngx_event_actions.del };
+        if let Some(stop) = stop.filter(|_| is_watched) {
+            // SAFETY: the event of a connection that is open. When it fails, there is more to do than need be.
+            unsafe { stop(self.write(), ffi::SHIM_WRITE_EVENT, 0) };
+        }
     }
 
     fn stop_timers(&self) {

@@ -14,9 +14,12 @@ use oxwsgi_client::reply::Stage;
 use oxwsgi_client::retries::PAUSE;
 use oxwsgi_core::wire::set_sequence;
 
-use super::exchange::{Attempt, Exchange, State};
+use super::attempt::{Attempt, State};
+use super::exchange::Exchange;
 use super::link::Link;
+use super::receive::READER;
 use super::remainder::{self, Remainder};
+use super::watch;
 use crate::nginx::ffi;
 
 /// `ngx_http_upstream_peer_t::init`: nginx is about to need a connection, for it has no answer in its cache.
@@ -56,6 +59,7 @@ unsafe extern "C" fn get(peer: *mut ffi::ngx_peer_connection_t, data: *mut c_voi
         attempt.reply.may_ask = !exchange.upload.is_inline;
         set_sequence(&mut exchange.frame, attempt.connection.sequence);
         exchange.begin(attempt);
+        watch::enter(exchange);
         match exchange.pause.take() {
             Some(pause) => exchange.timer.start_timer(pause),
             None => connect(exchange),
@@ -78,7 +82,7 @@ fn open(exchange: &Exchange) -> Option<Attempt> {
     match connecting::open() {
         Ok(socket) => {
             // When there is none nginx has said why.
-            let link = Link::new(socket, log)?;
+            let link = Link::new(socket, READER, log)?;
             Some(Attempt::new(Connection::new(link), false, settings.header_buffer_size))
         }
         Err(ConnectError::Socket(error)) => {
@@ -196,6 +200,7 @@ unsafe extern "C" fn free(peer: *mut ffi::ngx_peer_connection_t, data: *mut c_vo
 }
 
 fn give_back(exchange: &mut Exchange, has_failed: bool) {
+    watch::leave(exchange);
     let group = exchange.group;
     if !has_failed && exchange.wants_rest() {
         remainder::take_read_bytes(exchange);

@@ -6,8 +6,9 @@
 
 use oxwsgi_client::reply::Stage;
 
-use super::exchange::{Exchange, Failure, State};
-use super::handler;
+use super::attempt::State;
+use super::exchange::{Exchange, Failure};
+use super::setup;
 use crate::nginx::ffi;
 use crate::nginx::record::Request;
 
@@ -102,7 +103,7 @@ unsafe fn carry_out(exchange: *mut Exchange, decision: Decision) {
     match decision {
         Decision::Again => {
             // SAFETY: the request is alive, for its count is as it was.
-            let prepared = handler::prepare(unsafe { &mut *exchange });
+            let prepared = setup::prepare(unsafe { &mut *exchange });
             match prepared {
                 // SAFETY: as above; its upstream is set up.
                 Ok(()) => unsafe { ffi::ngx_http_upstream_init(r) },
