@@ -11,6 +11,8 @@ PYTEST_ARGS ?=
 RELEASE := target/release
 # A folder of its own: both modules come out of cargo under one name.
 NGINX := target/nginx
+# Where nginx looks for `modules/...`.
+NGINX_MODULES ?= $(or $(shell nginx -V 2>&1 | sed -n 's/.*--modules-path=\([^ ]*\).*/\1/p'),/usr/lib/nginx/modules)
 TOOLS := target/tools
 # Outside the checkout: as root, httpd's children run as another user, who may not be able to read the checkout.
 DEMO := /var/tmp/oxwsgi-demo-$(shell id -u)
@@ -18,7 +20,7 @@ DEMO := /var/tmp/oxwsgi-demo-$(shell id -u)
 BUILD_PACKAGES := apache2 apache2-dev build-essential clang libclang-dev python3 python3-venv
 NGINX_PACKAGES := nginx nginx-dev
 
-.PHONY: help setup build nginx demo test test-unit test-integration test-reference fuzz soak lint format bench install clean
+.PHONY: help setup build nginx demo test test-unit test-integration test-reference fuzz soak lint format bench install install-nginx clean
 .DEFAULT_GOAL := help
 
 help: ## Say what there is.
@@ -101,6 +103,18 @@ install: ## Install where apxs says (run `make build` first; DESTDIR, PREFIX).
 	install -D -m 644 module-conf/apache/oxwsgi.conf $(DESTDIR)$$settings/oxwsgi.conf
 	install -D -m 644 module-conf/apache/shared-hosting.conf \
 		$(DESTDIR)$(PREFIX)/share/doc/oxwsgi/examples/shared-hosting.conf
+
+install-nginx: ## Install for nginx (run `make nginx` first; DESTDIR, PREFIX, NGINX_MODULES).
+	install -D -m 644 $(NGINX)/release/libmod_oxwsgi.so $(DESTDIR)$(NGINX_MODULES)/ngx_http_oxwsgi_module.so
+	install -D -m 644 $(RELEASE)/liboxwsgi_runtime.so $(DESTDIR)$(NGINX_MODULES)/oxwsgi_runtime.abi3.so
+	install -D -m 755 $(RELEASE)/oxwsgi $(DESTDIR)$(NGINX_MODULES)/oxwsgi
+	@# As for Apache: what root runs lies beside the module. Whoever has both servers has one link.
+	install -d $(DESTDIR)$(PREFIX)/bin
+	@test -e $(DESTDIR)$(PREFIX)/bin/oxwsgi || { set -x; ln -srf $(DESTDIR)$(NGINX_MODULES)/oxwsgi $(DESTDIR)$(PREFIX)/bin/oxwsgi; }
+	@if [ -d /etc/nginx/modules-enabled ]; then folder=/usr/share/nginx/modules-available; \
+	else folder=$(PREFIX)/share/doc/oxwsgi/examples; fi; \
+	set -x; install -D -m 644 module-conf/nginx/oxwsgi-module.conf $(DESTDIR)$$folder/mod-http-oxwsgi.conf
+	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/doc/oxwsgi/examples/nginx module-conf/nginx/minimal.conf module-conf/nginx/example.conf
 
 clean: ## Remove what was built.
 	cargo clean
