@@ -66,6 +66,18 @@ impl Log<'_> {
         chunks.for_each(|chunk| self.chunk(level, chunk));
     }
 
+    /// Writes lines that do not say what nginx was doing ("while reading upstream").
+    pub fn without_action(self, write: impl FnOnce(Self)) {
+        let raw = self.as_raw();
+        // SAFETY: the handle's log is alive; read by value.
+        let action = unsafe { (*raw).action };
+        // SAFETY: as above; nginx leaves out what is not there.
+        unsafe { (*raw).action = std::ptr::null_mut() };
+        write(self);
+        // SAFETY: as above.
+        unsafe { (*raw).action = action };
+    }
+
     fn chunk(self, level: Level, chunk: &[u8]) {
         let text = CString::new(chunk).unwrap_or_else(|error| {
             let spelled = error.into_vec().split(|byte| *byte == 0).collect::<Vec<_>>().join(&b"\\x00"[..]);

@@ -1,9 +1,9 @@
 //! The nginx module: what nginx finds by its symbols, and the map of this folder.
 //!
 //! Each imports only those before it: [`ffi`] nginx's C interface; [`pool`], [`text`], [`log`] and [`record`] make it safe to
-//! use; [`config`] what is configured; [`groups`] the daemon groups of a configuration; [`request`] what crosses to Python;
-//! [`measures`] what is known of a request in the end;
-//! [`request_fields`] the record's; [`upstream`] serves a request; [`directives`] from words to settings; [`variables`] for logs; [`module`] what nginx calls
+//! use; [`config`] what is configured; [`groups`] the daemon groups of a configuration; [`request`] what crosses to Python, of
+//! a record's [`request_fields`]; [`measures`] what is known of a request in the end;
+//! [`upstream`] serves a request; [`directives`] from words to settings; [`variables`] for logs; [`module`] what nginx calls
 //! when it reads its configuration, and when its processes begin and end.
 
 #![allow(unsafe_code, reason = "defines the symbols that nginx loads")]

@@ -54,7 +54,7 @@ pub fn with_view<'r, R>(
     let mut variables = Variables::EMPTY;
     let is_head = set_request(&mut variables, request);
     set_connection(&mut variables, request)?;
-    set_path(&mut variables, request, &application.mount);
+    set_path(&mut variables, request, application);
     if target.script_kind == ScriptKind::File {
         variables.set(Variable::ScriptFilename, target.script.as_slice());
     }
@@ -147,11 +147,8 @@ fn set_connection<'r>(variables: &mut Variables<'r>, request: Request<'r>) -> Re
 }
 
 /// `SCRIPT_NAME` and `PATH_INFO`: the path is split behind the mount point, when it begins with that.
-fn set_path<'r>(variables: &mut Variables<'r>, request: Request<'r>, mount: &[u8]) {
-    // SAFETY: the request is alive; the text lives as long.
-    let uri = unsafe { text::bytes((*request.as_raw()).uri) };
-    let is_below = uri.strip_prefix(mount).is_some_and(|rest| rest.is_empty() || rest.starts_with(b"/"));
-    let (script_name, path_info) = uri.split_at(if is_below { mount.len() } else { 0 });
+fn set_path<'r>(variables: &mut Variables<'r>, request: Request<'r>, application: &Application) {
+    let (script_name, path_info) = application.split(request.uri());
     variables.set(Variable::ScriptName, script_name);
     variables.set(Variable::PathInfo, path_info);
     variables.set(Variable::OriginalScriptName, script_name);

@@ -81,8 +81,8 @@ unsafe extern "C" fn get(
         };
         // SAFETY: nginx passes a record of its own to be filled, which nobody else refers to meanwhile.
         let value = unsafe { &mut *value };
-        value.set_valid(1);
         value.set_no_cacheable(0);
+        value.set_valid(u32::from(text.is_some()));
         value.set_not_found(u32::from(text.is_none()));
         if let Some(text) = text {
             value.set_len(u32::try_from(text.len).unwrap_or(0));

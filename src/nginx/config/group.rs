@@ -4,6 +4,9 @@ use std::time::Duration;
 
 use oxwsgi_core::config::{DaemonGroup, Host, ProcessSettings};
 
+/// Name and value of a variable of the environment.
+pub type Variable = (Box<[u8]>, Box<[u8]>);
+
 /// The group of locations that name none. A `wsgi_daemon_process` of this name says how it is.
 pub const IMPLICIT: &str = "default";
 
@@ -12,6 +15,8 @@ pub const IMPLICIT: &str = "default";
 pub struct Group {
     /// All its options.
     pub settings: DaemonGroup,
+    /// What its processes' `os.environ` gets besides that of all, and in its place (`env=`).
+    pub environment: Vec<Variable>,
     /// No directive defines it.
     pub is_implicit: bool,
     /// `shutdown_timeout=` is among its options.
@@ -19,10 +24,19 @@ pub struct Group {
 }
 
 impl Group {
+    /// A group without options.
+    pub fn new(name: &[u8]) -> Self {
+        Self {
+            settings: DaemonGroup::new(name, Host::Main),
+            environment: Vec::new(),
+            is_implicit: false,
+            sets_shutdown_timeout: false,
+        }
+    }
+
     /// The group of locations that name none, where no directive defines it.
     pub fn implicit() -> Self {
-        let settings = DaemonGroup::new(IMPLICIT.as_bytes(), Host::Main);
-        Self { settings, is_implicit: true, sets_shutdown_timeout: false }
+        Self { is_implicit: true, ..Self::new(IMPLICIT.as_bytes()) }
     }
 
     /// Its name.

@@ -72,6 +72,8 @@ pub struct LocationConfig {
     pub cache_key: Option<Value>,
     /// `wsgi_pass` of this very level.
     pub pass: Option<Pass>,
+    /// The content handler that came with it.
+    pub handler: ffi::ngx_http_handler_pt,
     /// Directives of this level, and after merging of the outer ones.
     pub settings: Settings,
     /// `SCRIPT_NAME` where no directive says it: the location's own prefix. Set by merging.
@@ -92,6 +94,7 @@ impl LocationConfig {
             upstream: upstream::create(),
             cache_key: None,
             pass: None,
+            handler: None,
             settings: Settings::default(),
             mount: Arc::default(),
         };
@@ -115,15 +118,18 @@ impl LocationConfig {
         reading: Reading<'_>,
         main: &mut MainConfig,
     ) -> Result<(), String> {
-        upstream::merge(reading, &mut outer.upstream, &mut self.upstream)?;
+        upstream::merge(reading, &mut outer.upstream, &mut self.upstream)
+            .map_err(|error| format!("{error} ({})", place(reading)))?;
         self.cache_key = self.cache_key.or(outer.cache_key);
         self.settings.inherit(&outer.settings);
         let place = Place::of(reading);
-        self.mount = place.mount.unwrap_or_else(|| Arc::clone(&outer.mount));
+        self.mount = place.mount.clone().unwrap_or_else(|| Arc::clone(&outer.mount));
         // An `if` or `limit_except` is part of the location it stands in.
         if self.pass.is_none() && place.is_part {
             self.pass.clone_from(&outer.pass);
+            self.handler = outer.handler;
             self.upstream.upstream = outer.upstream.upstream;
+            place.set_handler(self.handler);
         }
         self.application = self.pass.as_ref().map(|pass| self.resolve(pass, main)).transpose()?;
         if let Some(application) = &self.application {
@@ -187,6 +193,17 @@ impl Settings {
     }
 }
 
+/// What a message calls the block that is being merged.
+fn place(reading: Reading<'_>) -> String {
+    // SAFETY: the core module's settings of the block that is being merged; read by value.
+    let name = unsafe { (*reading.core_location()).name };
+    // SAFETY: a location's name lies in the pool of the configuration.
+    match unsafe { text::bytes(name) } {
+        b"" => "in a server block, or in a part of a location".to_owned(),
+        name => format!("in location {}", String::from_utf8_lossy(name)),
+    }
+}
+
 /// Where a block stands.
 struct Place {
     /// It is an `if` or a `limit_except`.
@@ -194,20 +211,32 @@ struct Place {
     /// The prefix, without a slash at its end, of a location that has one; empty for a server and for locations that match
     /// otherwise. None for a part of a location.
     mount: Option<Arc<[u8]>>,
+    core: *mut ffi::ngx_http_core_loc_conf_t,
 }
 
 impl Place {
     fn of(reading: Reading<'_>) -> Self {
-        // SAFETY: the core module's settings of the block that is being merged.
-        let core = unsafe { &*reading.core_location() };
-        if core.noname() != 0 {
-            return Self { is_part: true, mount: None };
-        }
-        if core.named() != 0 || !core.regex.is_null() {
-            return Self { is_part: false, mount: Some(Arc::default()) };
-        }
+        let place = reading.core_location();
+        // SAFETY: the core module's settings of the block that is being merged, which nobody changes meanwhile.
+        let core = unsafe { &*place };
         // SAFETY: a location's name lies in the pool of the configuration.
         let name = unsafe { text::bytes(core.name) };
-        Self { is_part: false, mount: Some(name.strip_suffix(b"/").unwrap_or(name).into()) }
+        let is_part = core.noname() != 0;
+        let mount = match () {
+            () if is_part => None,
+            () if core.named() != 0 || !core.regex.is_null() => Some(Arc::default()),
+            () => Some(name.strip_suffix(b"/").unwrap_or(name).into()),
+        };
+        Self { is_part, mount, core: place }
+    }
+
+    /// A `limit_except` needs a handler of its own; an `if` goes on with that of its location.
+    fn set_handler(&self, handler: ffi::ngx_http_handler_pt) {
+        // SAFETY: the core module's settings of the block that is being merged; read by value.
+        let (is_limit, known) = unsafe { ((*self.core).lmt_excpt() != 0, (*self.core).handler) };
+        if is_limit && known.is_none() {
+            // SAFETY: as above, and nobody else refers to them meanwhile.
+            unsafe { (*self.core).handler = handler };
+        }
     }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use oxwsgi_core::config::{ImportScript, ProcessSettings, Script};
 
-use super::group::{Group, IMPLICIT};
+use super::group::{Group, IMPLICIT, Variable};
 use super::named::Named;
 use crate::nginx::ffi;
 use crate::nginx::record::{Cycle, Reading, Request};
@@ -30,9 +30,6 @@ pub struct MainConfig {
     /// Zones of `wsgi_cache_path`, as nginx keeps them.
     pub(super) caches: Caches,
 }
-
-/// Name and value of a variable of the environment.
-pub type Variable = (Box<[u8]>, Box<[u8]>);
 
 /// What `wsgi_import` says.
 #[derive(Clone, Debug)]
@@ -147,6 +144,13 @@ impl MainConfig {
                 wanted.position
             )
         })
+    }
+
+    /// What `os.environ` of the processes of a group gets: each name once, the group's own value before that of all.
+    pub fn environment_of(&self, group: &Group) -> Vec<Variable> {
+        let is_replaced = |(name, _): &&Variable| group.environment.iter().any(|(own, _)| own == name);
+        let common = self.environment.iter().filter(|variable| !is_replaced(variable));
+        common.chain(&group.environment).cloned().collect()
     }
 
     /// The place of the group of that name in [`MainConfig::groups`].

@@ -11,8 +11,9 @@ mod upstream;
 mod value;
 
 pub use application::{Application, Param};
-pub use group::{Group, IMPLICIT};
+pub use group::{Group, IMPLICIT, Variable};
 pub use location::{LocationConfig, Pass, Settings};
-pub use main::{Import, MainConfig, Variable};
+pub use main::{Import, MainConfig};
 pub use named::Named;
+pub use upstream::three_way;
 pub use value::{AlreadyLogged, Value};

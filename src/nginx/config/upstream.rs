@@ -80,6 +80,11 @@ pub fn create() -> ffi::ngx_http_upstream_conf_t {
     block
 }
 
+/// A signed field of two bits, -1 for unset, which bindgen reads without its sign.
+pub const fn three_way(field: i32) -> i32 {
+    field << 30 >> 30
+}
+
 /// `own`, else `outer`, else `default`.
 macro_rules! inherit {
     ($own:ident, $outer:ident, $unset:expr, $($field:ident: $default:expr),* $(,)?) => {$(
@@ -98,20 +103,19 @@ pub fn merge(
     outer: &mut ffi::ngx_http_upstream_conf_t,
     own: &mut ffi::ngx_http_upstream_conf_t,
 ) -> Result<(), String> {
-    if own.store() > 0 {
+    if three_way(own.store()) > 0 {
         own.set_cache(0);
     }
-    if own.cache() > 0 {
+    if three_way(own.cache()) > 0 {
         own.set_store(0);
     }
-    let unset_bit = ffi::NGX_CONF_UNSET as i32;
-    if own.store() == unset_bit {
-        own.set_store(if outer.store() == unset_bit { 0 } else { outer.store() });
+    if three_way(own.store()) < 0 {
+        own.set_store(three_way(outer.store()).max(0));
         own.store_lengths = outer.store_lengths;
         own.store_values = outer.store_values;
     }
-    if own.cache() == unset_bit {
-        own.set_cache(if outer.cache() == unset_bit { 0 } else { outer.cache() });
+    if three_way(own.cache()) < 0 {
+        own.set_cache(three_way(outer.cache()).max(0));
         own.cache_zone = outer.cache_zone;
         own.cache_value = outer.cache_value;
     }

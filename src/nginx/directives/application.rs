@@ -7,7 +7,7 @@ use oxwsgi_core::report::Level;
 
 use super::line::{Line, Problem, once, without_variables};
 use super::{Directive, Outcome, value};
-use crate::nginx::config::{LocationConfig, Named, Param, Value};
+use crate::nginx::config::{IMPLICIT, LocationConfig, Named, Param, Value};
 
 const ON_OFF: &str = "on or off";
 
@@ -27,7 +27,7 @@ pub(super) const DIRECTIVES: &[Directive] = &[
     Directive::location(c"wsgi_pass_authorization", (1, 1), ON_OFF, |location, line| {
         flag(&mut location.settings.pass_authorization, line)
     }),
-    Directive::location(c"wsgi_process_group", (1, 1), "the name of a group", |location, line| {
+    Directive::location(c"wsgi_process_group", (1, 1), "the name of a group, or off", |location, line| {
         once(&mut location.settings.process_group, process_group(line.first(), line)?)
     }),
     Directive::location(c"wsgi_application_group", (1, 1), "a name or %{GLOBAL}", |location, line| {
@@ -84,12 +84,10 @@ fn param(location: &mut LocationConfig, line: &Line<'_>) -> Outcome {
 /// The name of a daemon group.
 pub(super) fn process_group(word: &[u8], line: &Line<'_>) -> Result<Named, Problem> {
     match without_variables(word)? {
-        b"off" => Err(Problem::value(
-            word,
-            "the name of a group: nginx's own processes run no application; leave the directive out for the group \"default\"",
-        )),
+        // What holds where nothing is said: nginx's own processes run no application.
+        b"off" => Ok(line.named(IMPLICIT.as_bytes())),
         b"" | [b'%', b'{', ..] => {
-            Err(Problem::value(word, "the name of a group, which wsgi_daemon_process defines"))
+            Err(Problem::value(word, "the name of a group that wsgi_daemon_process defines, or off"))
         }
         name => Ok(line.named(name)),
     }
@@ -99,7 +97,9 @@ pub(super) fn process_group(word: &[u8], line: &Line<'_>) -> Result<Named, Probl
 pub(super) fn application_group(word: &[u8]) -> Result<Box<[u8]>, Problem> {
     match without_variables(word)? {
         b"%{GLOBAL}" => Ok(Box::default()),
-        [b'%', b'{', ..] => Err(Problem::value(word, "%{GLOBAL}, the main interpreter, or a name")),
+        [b'%', b'{', ..] => {
+            Err(Problem::value(word, "\"%{GLOBAL}\" (with the quotes), the main interpreter, or a name"))
+        }
         name => Ok(name.into()),
     }
 }

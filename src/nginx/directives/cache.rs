@@ -8,7 +8,7 @@ use std::ptr;
 
 use super::line::{Line, Problem, once};
 use super::{CONDITIONS, Directive, EVERYWHERE, Function, MAIN, Native, Outcome, Setter, value};
-use crate::nginx::config::{LocationConfig, MainConfig, Value};
+use crate::nginx::config::{LocationConfig, MainConfig, Value, three_way};
 use crate::nginx::ffi;
 
 const ON_OFF: &str = "on or off";
@@ -111,7 +111,7 @@ const fn native(
 
 fn zone(location: &mut LocationConfig, line: &Line<'_>) -> Outcome {
     let block = &mut location.upstream;
-    if block.cache() != ffi::NGX_CONF_UNSET as i32 {
+    if three_way(block.cache()) >= 0 {
         return Err(Problem::duplicate());
     }
     if line.first() == b"off" {
@@ -121,7 +121,7 @@ fn zone(location: &mut LocationConfig, line: &Line<'_>) -> Outcome {
     if line.first().is_empty() {
         return Err(Problem::value(b"", "the name of a zone, which wsgi_cache_path defines, or off"));
     }
-    if block.store() > 0 {
+    if three_way(block.store()) > 0 {
         return Err(Problem::new("is incompatible with \"wsgi_store\": use one of them"));
     }
     block.set_cache(1);
@@ -139,7 +139,7 @@ fn zone(location: &mut LocationConfig, line: &Line<'_>) -> Outcome {
 
 fn store(location: &mut LocationConfig, line: &Line<'_>) -> Outcome {
     let block = &mut location.upstream;
-    if block.store() != ffi::NGX_CONF_UNSET as i32 {
+    if three_way(block.store()) >= 0 {
         return Err(Problem::duplicate());
     }
     match line.first() {
@@ -150,7 +150,7 @@ fn store(location: &mut LocationConfig, line: &Line<'_>) -> Outcome {
         b"" => return Err(Problem::value(b"", "on, off, or a path")),
         _ => {}
     }
-    if block.cache() > 0 {
+    if three_way(block.cache()) > 0 {
         return Err(Problem::new("is incompatible with \"wsgi_cache\": use one of them"));
     }
     block.set_store(1);

@@ -7,7 +7,7 @@ use std::fmt;
 use std::mem::offset_of;
 use std::ptr;
 
-use super::{Directive, MAIN, application, cache, daemon, exchange, pass, python, set};
+use super::{Directive, MAIN, Setter, application, cache, daemon, exchange, pass, python, set};
 use crate::nginx::{ffi, text};
 
 /// All rows.
@@ -75,7 +75,11 @@ const LAST: ffi::ngx_command_t = ffi::ngx_command_t {
 };
 
 const fn command(row: &'static Directive) -> ffi::ngx_command_t {
-    let is_main = row.contexts == MAIN;
+    let is_main = match row.setter {
+        Setter::Main(_) => true,
+        Setter::Location(_) => false,
+        Setter::Native(_) | Setter::Refused(_) => row.contexts == MAIN,
+    };
     ffi::ngx_command_t {
         name: text::fixed(row.name),
         // How many words there may be is checked with better words than nginx has.

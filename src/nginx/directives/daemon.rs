@@ -2,14 +2,15 @@
 
 use std::time::Duration;
 
-use oxwsgi_core::config::{DaemonGroup, DaemonOption, Host, OPTIONS};
+use oxwsgi_core::config::{DaemonGroup, DaemonOption, OPTIONS};
 use oxwsgi_core::os::Account;
 use oxwsgi_core::report::Level;
 
 use super::line::{Line, Problem, once, without_variables};
 use super::pass::Target;
-use super::{Directive, EVERYWHERE, MAIN, Outcome, Setter, value};
+use super::{Directive, EVERYWHERE, MAIN, Outcome, Setter, python, value};
 use crate::nginx::config::{Group, Import, MainConfig};
+use crate::nginx::ffi;
 
 pub(super) const DIRECTIVES: &[Directive] = &[
     Directive::main(
@@ -20,8 +21,8 @@ pub(super) const DIRECTIVES: &[Directive] = &[
     ),
     Directive {
         name: c"wsgi_import",
-        // Of one list for the whole server, wherever it stands.
-        contexts: MAIN,
+        // Of one list for all servers.
+        contexts: MAIN | ffi::NGX_HTTP_SRV_CONF,
         count: (1, usize::MAX),
         form: "a file or module, and then perhaps daemon=name and group=name",
         setter: Setter::Main(import),
@@ -79,14 +80,15 @@ fn daemon_process(main: &mut MainConfig, line: &Line<'_>) -> Outcome {
     if main.group_named(name).is_some() {
         return Err(Problem::value(name, "a name that no other group has; this one is defined already"));
     }
-    let mut group = Group {
-        settings: DaemonGroup::new(name, Host::Main),
-        is_implicit: false,
-        sets_shutdown_timeout: false,
-    };
+    let mut group = Group::new(name);
     for word in &line.words()[1..] {
-        let name = option(&mut group.settings, word, line)?;
-        group.sets_shutdown_timeout |= name == "shutdown-timeout";
+        match without_variables(word)?.strip_prefix(b"env=") {
+            Some(variable) => env(&mut group, word, variable)?,
+            None => {
+                let name = option(&mut group.settings, word, line)?;
+                group.sets_shutdown_timeout |= name == "shutdown-timeout";
+            }
+        }
     }
     let settings = &group.settings;
     if !Account::may_change() {
@@ -101,11 +103,19 @@ fn daemon_process(main: &mut MainConfig, line: &Line<'_>) -> Outcome {
     Ok(())
 }
 
+fn env(group: &mut Group, word: &[u8], variable: &[u8]) -> Outcome {
+    let Some(at) = variable.iter().position(|byte| *byte == b'=') else {
+        return Err(Problem::value(word, "env=NAME=value"));
+    };
+    python::add_variable(&mut group.environment, &variable[..at], &variable[at + 1..])
+        .map_err(|_| Problem::value(word, "env=NAME=value, each name once"))
+}
+
 /// Sets an option, which is spelled with underscores; the answer is its name in the table.
 fn option(group: &mut DaemonGroup, word: &[u8], line: &Line<'_>) -> Result<&'static str, Problem> {
-    let Some((known, text)) = split(without_variables(word)?) else {
+    let Some((known, text)) = split(word) else {
         let names: Vec<_> = available().map(|option| option.name.replace('-', "_")).collect();
-        return Err(Problem::value(word, format!("options {}", names.join("=, ") + "=")));
+        return Err(Problem::value(word, format!("the options env=NAME=value, {}=", names.join("=, "))));
     };
     if let Some((_, cure)) = ELSEWHERE.iter().find(|(name, _)| *name == known.name) {
         return Err(Problem::value(word, *cure));
@@ -124,6 +134,10 @@ fn option(group: &mut DaemonGroup, word: &[u8], line: &Line<'_>) -> Result<&'sta
         "directory" if !text.is_empty() && known.name.starts_with("python-") => line.path(text)?,
         _ => text,
     };
+    if known.name == "python-path" {
+        group.python_path = python::search_path(line, text)?;
+        return Ok(known.name);
+    }
     let before = group.notices.len();
     known.set(group, text).map_err(|reason| Problem::value(word, respelled(&reason)))?;
     for notice in &group.notices[before..] {
@@ -149,8 +163,9 @@ fn available() -> impl Iterator<Item = &'static DaemonOption> {
     OPTIONS.iter().filter(|option| ELSEWHERE.iter().all(|(name, _)| *name != option.name))
 }
 
-/// A message of the table, with names of options and directives as nginx's configuration has them.
+/// A message of the table, from what it says is accepted, with names of options as nginx's configuration has them.
 fn respelled(message: &str) -> String {
+    let message = message.split_once("Accepted: ").map_or(message, |(_, accepted)| accepted);
     OPTIONS.iter().filter(|option| option.name.contains('-')).fold(message.to_owned(), |message, option| {
         message.replace(option.name, &option.name.replace('-', "_"))
     })

@@ -25,12 +25,13 @@ pub(super) const DIRECTIVES: &[Directive] = &[Directive {
 fn pass(location: &mut LocationConfig, line: &Line<'_>) -> Outcome {
     let Target { script, callable, process_group, application_group } = Target::read(line, "wsgi_pass")?;
     once(&mut location.pass, Pass { script, callable, process_group, application_group })?;
+    location.handler = Some(upstream::handle);
     location.upstream.upstream = upstream::server(line.reading)?;
     let core = line.reading.core_location();
     // SAFETY: the core module's settings of this location, which nobody else refers to; read by value.
     let name = unsafe { text::bytes((*core).name) };
     // SAFETY: as above.
-    unsafe { (*core).handler = Some(upstream::handle) };
+    unsafe { (*core).handler = location.handler };
     if name.ends_with(b"/") {
         // As for every location that passes its requests on: the path without the slash is redirected.
         // SAFETY: as above.

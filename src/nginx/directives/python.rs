@@ -6,7 +6,7 @@ use oxwsgi_core::config::directive::{self, Block};
 
 use super::line::{Line, Problem, once};
 use super::{Directive, Outcome, value};
-use crate::nginx::config::MainConfig;
+use crate::nginx::config::{MainConfig, Variable};
 
 const ON_OFF: &str = "on or off";
 
@@ -15,6 +15,15 @@ macro_rules! common {
     ($name:literal, $form:expr, $twin:literal, $field:ident) => {
         Directive::main($name, (1, 1), $form, |main, line| {
             common(main, line, $twin, |process| process.$field.is_some())
+        })
+    };
+}
+
+/// A directive that is on or off.
+macro_rules! flag {
+    ($name:literal, $field:ident) => {
+        Directive::main($name, (1, 1), ON_OFF, |main, line| {
+            once(&mut main.process.$field, value::on_off(line.first())?)
         })
     };
 }
@@ -36,12 +45,12 @@ pub(super) const DIRECTIVES: &[Directive] = &[
         main.process.python_warnings.extend(line.words().iter().map(|word| Box::from(*word)));
         Ok(())
     }),
-    common!(c"wsgi_dont_write_bytecode", ON_OFF, "WSGIDontWriteBytecode", dont_write_bytecode),
+    flag!(c"wsgi_dont_write_bytecode", dont_write_bytecode),
     common!(c"wsgi_switch_interval", "seconds, with fraction", "WSGISwitchInterval", switch_interval),
-    common!(c"wsgi_destroy_interpreter", ON_OFF, "WSGIDestroyInterpreter", destroy_interpreter),
-    common!(c"wsgi_restrict_signal", ON_OFF, "WSGIRestrictSignal", restrict_signal),
-    common!(c"wsgi_restrict_stdin", ON_OFF, "WSGIRestrictStdin", restrict_stdin),
-    common!(c"wsgi_restrict_stdout", ON_OFF, "WSGIRestrictStdout", restrict_stdout),
+    flag!(c"wsgi_destroy_interpreter", destroy_interpreter),
+    flag!(c"wsgi_restrict_signal", restrict_signal),
+    flag!(c"wsgi_restrict_stdin", restrict_stdin),
+    flag!(c"wsgi_restrict_stdout", restrict_stdout),
     Directive::main(c"wsgi_env", (2, 2), "a name and a value", env),
 ];
 
@@ -68,25 +77,33 @@ fn path(line: &Line<'_>, word: &[u8]) -> Result<Box<[u8]>, Problem> {
 
 fn python_path(main: &mut MainConfig, line: &Line<'_>) -> Outcome {
     let folders = main.process.python_path.get_or_insert_default();
-    for word in line.words().iter().flat_map(|word| word.split(|byte| *byte == b':')) {
-        if !word.is_empty() {
-            folders.push(path(line, word)?);
-        }
+    for word in line.words() {
+        folders.extend(search_path(line, word)?);
     }
     Ok(())
 }
 
+/// Folders with colons between them.
+pub(super) fn search_path(line: &Line<'_>, word: &[u8]) -> Result<Vec<Box<[u8]>>, Problem> {
+    let folders = word.split(|byte| *byte == b':').filter(|folder| !folder.is_empty());
+    folders.map(|folder| path(line, folder)).collect()
+}
+
 fn env(main: &mut MainConfig, line: &Line<'_>) -> Outcome {
-    let (name, text) = (line.first(), line.words()[1]);
+    add_variable(&mut main.environment, line.first(), line.words()[1])
+}
+
+/// Adds a variable of the environment, whose name must be new.
+pub(super) fn add_variable(variables: &mut Vec<Variable>, name: &[u8], text: &[u8]) -> Outcome {
     if name.is_empty() || name.contains(&b'=') || name.contains(&0) {
         return Err(Problem::value(name, "a name without \"=\" and NUL, that is not empty"));
     }
     if text.contains(&0) {
         return Err(Problem::value(text, "a value without NUL"));
     }
-    if main.environment.iter().any(|(other, _)| **other == *name) {
+    if variables.iter().any(|(other, _)| **other == *name) {
         return Err(Problem::value(name, "each name once"));
     }
-    main.environment.push((name.into(), text.into()));
+    variables.push((name.into(), text.into()));
     Ok(())
 }

@@ -61,7 +61,8 @@ impl Blueprint {
         let server_user = core.serving_user();
         let log = error_log::of(cycle);
         let variables = settings.environment.iter();
-        let environment: Vec<_> = variables.map(|(name, value)| (name.to_vec(), value.to_vec())).collect();
+        let environment: Vec<_> =
+            variables.map(|(name, value)| (name.to_vec(), value.to_vec())).collect();
         let draft = |((group, settled), socket): ((&Group, Settled), Vec<u8>)| {
             let Settled { found, account } = settled;
             let draft = Draft {

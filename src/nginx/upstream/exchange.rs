@@ -23,6 +23,7 @@ use super::link::Link;
 use super::request_body::Upload;
 use crate::nginx::config::{Application, LocationConfig};
 use crate::nginx::ffi;
+use crate::nginx::measures::Measures;
 use crate::nginx::record::Request;
 
 /// A request and what has become of it.
@@ -57,6 +58,34 @@ pub struct Exchange {
     pub finished: Option<ffi::ngx_int_t>,
     /// The filters have taken what was read behind the head.
     pub is_body_begun: bool,
+    times: Times,
+    /// Status of the reply.
+    pub status: Option<u16>,
+}
+
+/// When it went on.
+#[derive(Clone, Copy, Debug, Default)]
+struct Times {
+    /// It was given to the group.
+    given: Option<Instant>,
+    /// A thread took it.
+    taken: Option<Instant>,
+    /// Its reply was complete.
+    complete: Option<Instant>,
+}
+
+/// What is known of the request so far; none before it is given to its group. Read by the variables, also when the request
+/// is logged.
+pub fn measures(request: Request<'_>) -> Option<Measures> {
+    let exchange = request.context::<Exchange>();
+    // SAFETY: null, or the exchange of the request, which lives as long as it; nobody changes it during the call.
+    let exchange = unsafe { exchange.as_ref() }?;
+    let Times { given, taken, complete } = exchange.times;
+    Some(Measures {
+        queue_time: given.zip(taken).map(|(from, to)| to - from),
+        application_time: taken.zip(complete).map(|(from, to)| to - from),
+        status: exchange.status,
+    })
 }
 
 /// A request on one connection.
@@ -130,6 +159,8 @@ impl Exchange {
             is_left_to_nginx: false,
             finished: None,
             is_body_begun: false,
+            times: Times::default(),
+            status: None,
         }
     }
 
@@ -188,12 +219,26 @@ impl Exchange {
 
     /// Begins with an attempt.
     pub fn begin(&mut self, attempt: Attempt) {
+        let now = Instant::now();
+        let given = self.times.given.get_or_insert(now);
+        self.times = Times { given: Some(*given), taken: attempt.has_ticket.then_some(now), complete: None };
         self.attempt = Some(attempt);
         self.failure = None;
         self.since = None;
         self.is_left_to_nginx = false;
         self.finished = None;
         self.is_body_begun = false;
+    }
+
+    /// Something has come from the worker.
+    pub fn note_progress(&mut self) {
+        let Some(attempt) = &self.attempt else { return };
+        if self.times.taken.is_none() && attempt.reply.hello.is_some() {
+            self.times.taken = Some(Instant::now());
+        }
+        if self.times.complete.is_none() && attempt.reply.stage == Stage::Complete {
+            self.times.complete = Some(Instant::now());
+        }
     }
 
     /// Takes what came beside bytes.
@@ -215,6 +260,7 @@ impl Exchange {
         if attempt.reply.asked && !asked {
             self.ask_for_body();
         }
+        self.note_progress();
         self.follow(step);
     }
 
@@ -323,7 +369,7 @@ impl Exchange {
     pub fn log(&self, problem: &Problem) {
         let (number, name) = (problem.number(), self.group.name());
         let line = format_args!("{number}: Daemon process '{name}': {problem}");
-        self.request().log().write(Level::Error, line);
+        self.request().log().without_action(|log| log.write(Level::Error, line));
     }
 
     fn stop(&mut self) {

@@ -49,6 +49,7 @@ fn process_new(exchange: &mut Exchange) -> ffi::ngx_int_t {
     if asks {
         exchange.ask_for_body();
     }
+    exchange.note_progress();
     let Ok(Step::More { taken, needed }) = step else {
         buffer.last = buffer.pos;
         exchange.follow(step);
@@ -60,6 +61,8 @@ fn process_new(exchange: &mut Exchange) -> ffi::ngx_int_t {
             Err(OutOfMemory) => ffi::NGX_ERROR,
         };
     }
+    // SAFETY: the upstream's own record; read by value.
+    exchange.status = u16::try_from(unsafe { (*upstream).headers_in.status_n }).ok();
     // SAFETY: so many bytes have been read.
     buffer.pos = unsafe { buffer.pos.add(taken) };
     if announces_file {

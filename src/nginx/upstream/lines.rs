@@ -27,7 +27,8 @@ impl<'r> Lines<'r> {
 
     /// Writes a line.
     pub fn take(self, level: Level, line: &[u8]) {
-        self.log.line(self.level(level), line);
+        // They are about the application, whatever nginx is doing at the moment.
+        self.log.without_action(|log| log.line(self.level(level), line));
     }
 
     /// Whether lines of this level are written.

@@ -23,13 +23,5 @@ mod remainder;
 mod request_body;
 mod unbuffered;
 
+pub use exchange::measures;
 pub use handler::{handle, server};
-
-use crate::nginx::measures::Measures;
-use crate::nginx::record::Request;
-
-/// What is known of the request so far; none before it is given to its group. Read by the variables, also when the request
-/// is logged.
-pub fn measures(_request: Request<'_>) -> Option<Measures> {
-    None
-}
