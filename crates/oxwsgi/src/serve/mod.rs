@@ -1,9 +1,9 @@
 //! `oxwsgi serve`: an application behind a private httpd, from one command.
 //!
-//! In the order of a run: [`target`] and [`project`] find what to serve; [`httpd`], [`library`] and [`python`] find what
+//! In the order of a run: [`target`] and [`project`] find what to serve; [`library`] and [`python`] find what
 //! it takes; [`account`] and [`access`] make sure that the user who runs it can read it; [`address`] that it can listen.
-//! [`configuration`] writes what httpd reads, into a [`private`] directory; [`server`] is the httpd process, and
-//! [`descendants`] are those below it;
+//! All of it makes a [`site`], and [`httpd`] is what knows that server: where it is installed, how it is configured, in a
+//! [`private`] directory, and what its logs look like. [`server`] is its process, and [`descendants`] are those below it;
 //! [`session`] follows it to its end with what [`events`], [`report`], [`reload`], [`workers`] and [`log_view`] tell.
 //!
 //! Root never executes anything a site owns: not here, and not in httpd.
@@ -12,12 +12,12 @@ mod access;
 mod account;
 mod address;
 mod before_exec;
-mod configuration;
 mod descendants;
 mod events;
 mod httpd;
 mod library;
 mod log_view;
+mod packages;
 mod private;
 mod project;
 mod python;
@@ -25,6 +25,7 @@ mod reload;
 mod report;
 mod server;
 mod session;
+mod site;
 mod target;
 mod terminal;
 mod workers;
@@ -39,9 +40,9 @@ use crate::problem::Problem;
 use crate::serve::access::{Mode, Need};
 use crate::serve::account::Account;
 use crate::serve::address::Listen;
-use crate::serve::configuration::{Configuration, Group, Placement, Purpose};
 use crate::serve::events::{Event, Events};
-use crate::serve::httpd::Httpd;
+use crate::serve::httpd::configuration::Configuration;
+use crate::serve::httpd::program::Httpd;
 use crate::serve::library::Library;
 use crate::serve::log_view::Capacity;
 use crate::serve::private::Private;
@@ -50,6 +51,7 @@ use crate::serve::reload::Watcher;
 use crate::serve::report::Shown;
 use crate::serve::server::Server;
 use crate::serve::session::Session;
+use crate::serve::site::{Group, Placement, Purpose, Site};
 use crate::serve::target::{Source, Target};
 
 /// Runs the application until it is stopped, or prints its configuration.
@@ -122,28 +124,14 @@ impl Found {
         script: PathBuf,
         runtime: PathBuf,
     ) -> Result<Configuration, Problem> {
-        let mpm = self.httpd.mpm()?;
-        let mut names = vec![format!("mpm_{}", mpm.name())];
-        names.extend(["unixd", "authz_core", "log_config"].map(str::to_owned));
-        if !self.statics.is_empty() {
-            names.extend(["mime", "dir", "alias"].map(str::to_owned));
-        }
-        let mut modules = Vec::new();
-        for name in names {
-            if let Some(file) = self.httpd.module(&name)? {
-                modules.push((name, file));
-            }
-        }
         let placement = self.placement(options, &purpose);
         let starts_there = matches!(&placement, Placement::Daemon(group) if group.directory.is_some());
         let python_path = match &self.target.source {
             Source::Script { .. } if !starts_there => Some(self.target.project.clone()),
             Source::Script { .. } | Source::Import(_) => None,
         };
-        Ok(Configuration {
+        let site = Site {
             purpose,
-            modules,
-            mpm,
             account: self.account.as_ref().map(|account| (account.name.clone(), account.group.clone())),
             listen: listen.addresses().to_vec(),
             runtime,
@@ -155,9 +143,9 @@ impl Found {
             callable: self.callable(),
             python_path,
             mount: options.mount.clone(),
-            mime_types: self.httpd.mime_types().filter(|_| !self.statics.is_empty()),
             statics: self.statics.clone(),
-        })
+        };
+        httpd::configure(&self.httpd, site)
     }
 
     fn placement(&self, options: &ServeOptions, purpose: &Purpose) -> Placement {
@@ -234,7 +222,7 @@ impl Found {
             false => None,
         };
         let (server, out, err) =
-            Server::start(&self.httpd.program, private.path(), &file, self.account.as_ref())?;
+            Server::start(httpd::command(&self.httpd, private.path(), &file), self.account.as_ref())?;
         events.read(out, Event::Out);
         events.read(err, Event::Err);
         events.await_answer(listen.reachable());

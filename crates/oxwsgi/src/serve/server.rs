@@ -4,7 +4,6 @@
 #![forbid(unsafe_code)]
 
 use std::os::unix::process::CommandExt;
-use std::path::Path;
 use std::process::{Child, ChildStderr, ChildStdout, Command, ExitStatus, Stdio};
 
 use rustix::process::{Pid, Signal, kill_process, kill_process_group};
@@ -22,18 +21,14 @@ pub struct Server {
 }
 
 impl Server {
-    /// Starts `program` with the configuration `file`; gives its access log (standard output) and error log.
+    /// Starts it by `command`; gives its access log (standard output) and error log.
     ///
     /// # Errors
     /// The program cannot be executed.
     pub fn start(
-        program: &Path,
-        root: &Path,
-        file: &Path,
+        mut command: Command,
         account: Option<&Account>,
     ) -> Result<(Self, ChildStdout, ChildStderr), Problem> {
-        let mut command = Command::new(program);
-        command.arg("-d").arg(root).arg("-f").arg(file).arg("-DFOREGROUND");
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         // A terminal sends Ctrl-C to its whole foreground group; httpd is stopped by us, in order.
         command.process_group(0);
@@ -45,7 +40,8 @@ impl Server {
         }
         before_exec::end_with_us(&mut command, Signal::TERM);
         descendants::adopt_orphans()?;
-        let failed = |why: String| Problem::new(format!("{} cannot be run: {why}", program.display()));
+        let program = command.get_program().to_string_lossy().into_owned();
+        let failed = |why: String| Problem::new(format!("{program} cannot be run: {why}"));
         let mut child = command.spawn().map_err(|error| failed(error.to_string()))?;
         let (Some(out), Some(err)) = (child.stdout.take(), child.stderr.take()) else {
             return Err(failed("it has no output".to_owned()));

@@ -9,7 +9,8 @@ use std::time::{Duration, Instant};
 
 use crate::problem::Problem;
 use crate::serve::events::{Event, Events};
-use crate::serve::log_view::{self, AccessLine, Blocks, Capacity, ErrorLine, Piece};
+use crate::serve::httpd;
+use crate::serve::log_view::{self, Blocks, Capacity, ErrorLine, Piece};
 use crate::serve::reload::{Change, Pending, Watcher};
 use crate::serve::report::{Report, Shown};
 use crate::serve::server::Server;
@@ -145,7 +146,7 @@ impl<'a> Session<'a> {
     }
 
     fn access(&mut self, line: &str) {
-        match AccessLine::parse(line) {
+        match httpd::log::access(line) {
             Some(access) if access.is_internal() => {}
             Some(access) => self.blocks.add_request(access, Instant::now()),
             None => self.terminal.out(line),
@@ -153,7 +154,7 @@ impl<'a> Session<'a> {
     }
 
     fn error(&mut self, line: &str) {
-        let Some(error) = ErrorLine::parse(line) else {
+        let Some(error) = httpd::log::error(line) else {
             if matches!(self.phase, Phase::Starting { .. }) {
                 self.raw.push(line.to_owned());
             } else {
