@@ -1,12 +1,13 @@
-//! `oxwsgi serve`: an application behind a private httpd, from one command.
+//! `oxwsgi serve`: an application behind a private server, from one command.
 //!
 //! In the order of a run: [`target`] and [`project`] find what to serve; [`library`] and [`python`] find what
 //! it takes; [`account`] and [`access`] make sure that the user who runs it can read it; [`address`] that it can listen.
-//! All of it makes a [`site`], and [`httpd`] is what knows that server: where it is installed, how it is configured, in a
-//! [`private`] directory, and what its logs look like. [`server`] is its process, and [`descendants`] are those below it;
+//! All of it makes a [`site`]. [`httpd`] and [`nginx`] know what only one server has: where it is installed, how it is
+//! configured, in a [`private`] directory, and what its logs look like; [`installed`] is the one that was asked for.
+//! [`server`] is its process, and [`descendants`] are those below it;
 //! [`session`] follows it to its end with what [`events`], [`report`], [`reload`], [`workers`] and [`log_view`] tell.
 //!
-//! Root never executes anything a site owns: not here, and not in httpd.
+//! Root never executes anything a site owns: not here, and not in the server.
 
 mod access;
 mod account;
@@ -15,8 +16,10 @@ mod before_exec;
 mod descendants;
 mod events;
 mod httpd;
+mod installed;
 mod library;
 mod log_view;
+mod nginx;
 mod packages;
 mod private;
 mod project;
@@ -41,8 +44,7 @@ use crate::serve::access::{Mode, Need};
 use crate::serve::account::Account;
 use crate::serve::address::Listen;
 use crate::serve::events::{Event, Events};
-use crate::serve::httpd::configuration::Configuration;
-use crate::serve::httpd::program::Httpd;
+use crate::serve::installed::Installed;
 use crate::serve::library::Library;
 use crate::serve::log_view::Capacity;
 use crate::serve::private::Private;
@@ -67,7 +69,7 @@ pub fn run(options: &ServeOptions) -> Result<(), Problem> {
 struct Found {
     target: Target,
     statics: Vec<(String, PathBuf)>,
-    httpd: Httpd,
+    installed: Installed,
     library: Library,
     account: Option<Account>,
     python: Python,
@@ -77,8 +79,9 @@ impl Found {
     fn look(options: &ServeOptions) -> Result<Self, Problem> {
         let target = Target::find(&options.target)?;
         let statics = statics(options)?;
-        let httpd = Httpd::find(options.httpd.as_deref())?;
-        let library = Library::find(options.module.as_deref(), httpd.modules())?;
+        let installed = Installed::find(options)?;
+        let modules = installed.modules();
+        let library = Library::find(installed.module_file(), options.module.as_deref(), &modules)?;
         let account = Account::serving(options.user.as_deref())?;
 
         let active = env::var_os("VIRTUAL_ENV").filter(|value| !value.is_empty()).map(PathBuf::from);
@@ -104,10 +107,10 @@ impl Found {
         if !options.embedded {
             library.check_supervisor()?;
         }
-        Ok(Self { target, statics, httpd, library, account, python })
+        Ok(Self { target, statics, installed, library, account, python })
     }
 
-    /// The name of the callable in the script that httpd loads.
+    /// The name of the callable in the script that is loaded.
     fn callable(&self) -> String {
         match &self.target.source {
             Source::Script { callable: Some(name), .. } => name.clone(),
@@ -123,7 +126,7 @@ impl Found {
         listen: &Listen,
         script: PathBuf,
         runtime: PathBuf,
-    ) -> Result<Configuration, Problem> {
+    ) -> Result<String, Problem> {
         let placement = self.placement(options, &purpose);
         let starts_there = matches!(&placement, Placement::Daemon(group) if group.directory.is_some());
         let python_path = match &self.target.source {
@@ -145,7 +148,7 @@ impl Found {
             mount: options.mount.clone(),
             statics: self.statics.clone(),
         };
-        httpd::configure(&self.httpd, site)
+        self.installed.configuration(site)
     }
 
     fn placement(&self, options: &ServeOptions, purpose: &Purpose) -> Placement {
@@ -186,9 +189,8 @@ impl Found {
                 path
             }
         };
-        let configuration =
+        let text =
             self.configuration(options, Purpose::Show { notes }, &listen, script, own_runtime_directory())?;
-        let text = configuration.text()?;
         let mut terminal = terminal::Terminal::default();
         terminal.out(text.trim_end());
         Ok(())
@@ -199,7 +201,7 @@ impl Found {
         let events = Events::open()?;
         let private = Private::create()?;
         if !options.embedded {
-            private.check_sockets()?;
+            private.check_sockets(self.installed.longest_socket(), self.installed.module_file().can_embed)?;
         }
         let callable = self.callable();
         let script = match &self.target.source {
@@ -215,25 +217,30 @@ impl Found {
         let purpose = Purpose::Run { report };
         let configuration =
             self.configuration(options, purpose, &listen, script.clone(), private.path().to_path_buf())?;
-        let file = private.write("httpd.conf", &configuration.text()?)?;
+        let file = private.write(self.installed.file_name(), &configuration)?;
 
         let watcher = match options.reload {
             true => Some(Watcher::start(&self.target.project, &script, events.change_teller())?),
             false => None,
         };
         let (server, out, err) =
-            Server::start(httpd::command(&self.httpd, private.path(), &file), self.account.as_ref())?;
+            Server::start(self.installed.command(private.path(), &file), self.account.as_ref())?;
         events.read(out, Event::Out);
         events.read(err, Event::Err);
-        events.await_answer(listen.reachable());
-        let shown =
-            Shown { text: &options.target, target: &self.target, callable: &callable, python: &self.python };
+        events.await_answer(self.installed.ready(listen.reachable(), private.path()));
+        let shown = Shown {
+            text: &options.target,
+            target: &self.target,
+            callable: &callable,
+            python: &self.python,
+            module: &self.library.module,
+        };
         let welcome = self.welcome(options, &listen);
-        Session::new(server, &events, shown, welcome, capacity(options), watcher).run()
+        Session::new(server, &self.installed, &events, shown, welcome, capacity(options), watcher).run()
     }
 
     fn welcome(&self, options: &ServeOptions, listen: &Listen) -> Vec<(String, String)> {
-        let server = self.httpd.version.split(' ').next().unwrap_or_default();
+        let server = self.installed.version();
         let capacity = capacity(options);
         let user = self.account.as_ref().map(|account| format!(", as {}", account.name)).unwrap_or_default();
         let python = self.python.home.display();
@@ -272,7 +279,7 @@ fn needs_of(target: &Target) -> Vec<Need> {
     }
 }
 
-/// The static routes with absolute paths, the most particular first: httpd takes the first `Alias` that fits.
+/// The static routes with absolute paths, the most particular first: httpd takes the first that fits.
 fn statics(options: &ServeOptions) -> Result<Vec<(String, PathBuf)>, Problem> {
     let mut routes = Vec::new();
     for StaticRoute { url, path } in &options.statics {

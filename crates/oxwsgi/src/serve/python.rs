@@ -159,13 +159,13 @@ impl Python {
         }
         let home = self.home.display();
         let summary = format!("{} is not the python3 of its prefix {home}", self.program.display());
-        Err(Problem::new(summary).detail("httpd is told the prefix only.").cure(format!(
+        Err(Problem::new(summary).detail("The server is told the prefix only.").cure(format!(
             "make a virtual environment of it: {} -m venv DIR, and --python DIR",
             self.program.display()
         )))
     }
 
-    /// What must be readable for it to start inside httpd.
+    /// What must be readable for it to start.
     pub fn needs(&self) -> Vec<Need> {
         let home =
             Need { what: "the home of the application's Python", path: self.home.clone(), mode: Mode::List };

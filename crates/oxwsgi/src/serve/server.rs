@@ -1,4 +1,4 @@
-//! The httpd process: started in the foreground in a process group of its own, told to restart or stop, and never left
+//! The server's process: started in the foreground in a process group of its own, told to restart or stop, and never left
 //! behind. Only the main thread starts it, see [`before_exec::end_with_us`].
 
 #![forbid(unsafe_code)]
@@ -13,7 +13,7 @@ use crate::serve::account::Account;
 use crate::serve::before_exec;
 use crate::serve::descendants;
 
-/// A running httpd.
+/// A running server.
 #[derive(Debug)]
 pub struct Server {
     child: Child,
@@ -30,7 +30,7 @@ impl Server {
         account: Option<&Account>,
     ) -> Result<(Self, ChildStdout, ChildStderr), Problem> {
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        // A terminal sends Ctrl-C to its whole foreground group; httpd is stopped by us, in order.
+        // A terminal sends Ctrl-C to its whole foreground group; the server is stopped by us, in order.
         command.process_group(0);
         // It would win over WSGIPythonHome's virtual environment.
         command.env_remove("PYTHONHOME");
@@ -50,7 +50,7 @@ impl Server {
         Ok((Self { child, pid }, out, err))
     }
 
-    /// Lets new processes take over; the present ones finish their requests.
+    /// Lets new processes of httpd's take over; the present ones finish their requests.
     pub fn restart(&self) {
         let _ = kill_process(self.pid, Signal::USR1);
     }
@@ -62,12 +62,12 @@ impl Server {
         }
     }
 
-    /// Asks httpd to end its children and itself.
-    pub fn stop(&self) {
-        let _ = kill_process(self.pid, Signal::TERM);
+    /// Asks the server to end its children and itself.
+    pub fn stop(&self, signal: Signal) {
+        let _ = kill_process(self.pid, signal);
     }
 
-    /// Ends httpd, its children, and what these have started, at once.
+    /// Ends the server, its children, and what these have started, at once.
     pub fn kill(&self) {
         let _ = kill_process_group(self.pid, Signal::KILL);
         descendants::kill_all(self.pid);

@@ -8,10 +8,22 @@ use std::path::Path;
 use std::process::Command;
 
 use crate::problem::Problem;
+use crate::serve::library::ModuleFile;
 use crate::serve::site::Site;
 
 use self::configuration::Configuration;
 use self::program::Httpd;
+
+/// What httpd loads: Cargo's name, and the installed one.
+pub const MODULE: ModuleFile = ModuleFile {
+    title: "The Apache module",
+    names: &["libmod_oxwsgi.so", "mod_oxwsgi.so"],
+    build: "cargo build --release",
+    can_embed: true,
+};
+
+/// Longest name of a socket below the private directory.
+pub const LONGEST_SOCKET: &str = "/wsgi.4194304.99.9.sock";
 
 /// What `httpd` needs besides `site`.
 ///

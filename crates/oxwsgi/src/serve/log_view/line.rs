@@ -24,7 +24,7 @@ pub struct AccessLine {
 }
 
 impl AccessLine {
-    /// Whether nobody but httpd and this command asked.
+    /// Whether nobody but the server and this command asked.
     pub fn is_internal(&self) -> bool {
         self.agent == READY_AGENT || self.agent.ends_with("(internal dummy connection)")
     }
@@ -35,13 +35,13 @@ impl AccessLine {
 pub struct ErrorLine {
     /// Local time, `09:15:02`.
     pub time: String,
-    /// httpd's word for the severity: `error`, `warn`, `notice`.
+    /// The server's word for the severity: `error`, `warn`, `notice`.
     pub level: String,
-    /// The httpd module that wrote it, without `_module`: `core`, `wsgi`.
+    /// What wrote it: a module of httpd without `_module`, such as `core`; `nginx`; or `wsgi`.
     pub module: String,
     /// The process that wrote it.
     pub pid: u32,
-    /// httpd's name of the thread that wrote it.
+    /// What tells its writer from others in that process: httpd's name of a thread, nginx's of a connection.
     pub thread: String,
     /// Client address and port, when the line belongs to a connection.
     pub client: Option<String>,
@@ -79,14 +79,15 @@ impl ErrorLine {
         self.module == "wsgi" && !self.is_marked && !self.is_end_of_process()
     }
 
-    /// Whether it tells how a daemon process has ended, or that it is ended now.
+    /// Whether it tells how a process of the application or of nginx has ended, or that it is ended now.
     pub fn is_end_of_process(&self) -> bool {
         let message = self.message.as_str();
         (message.starts_with("Process '") && message.contains(" has died;"))
             || message.starts_with("Shutdown timeout expired; aborting daemon process '")
+            || (message.starts_with("worker process ") && message.contains(" exited on signal "))
     }
 
-    /// Whether it only says that httpd started, stopped or restarted, which the command says itself. The end of a child
+    /// Whether it only says that the server started, stopped or restarted, which the command says itself. The end of a child
     /// process is a notice too (AH00051, AH00052), and no noise.
     pub fn is_noise(&self) -> bool {
         let level = self.level.as_str();

@@ -16,7 +16,7 @@ pub use block::{Block, Blocks, Piece};
 pub use echo::Echoes;
 pub use line::{AccessLine, ErrorLine};
 pub use paint::{access, block};
-pub use text::readable;
+pub use text::{printable, readable};
 
 /// The user agent of the request that finds out whether httpd answers; it is not shown.
 pub const READY_AGENT: &str = "oxwsgi-ready";

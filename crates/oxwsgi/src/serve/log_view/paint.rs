@@ -91,7 +91,9 @@ fn size(bytes: u64) -> String {
 
 fn duration(micros: u64) -> String {
     match micros {
-        ..10_000 => format!("{:.1} ms", micros as f64 / 1e3),
+        // nginx counts milliseconds.
+        0 => "<1 ms".to_owned(),
+        1..10_000 => format!("{:.1} ms", micros as f64 / 1e3),
         10_000..1_000_000 => format!("{} ms", micros / 1000),
         _ => format!("{:.1} s", micros as f64 / 1e6),
     }
@@ -163,7 +165,8 @@ mod tests {
     fn sizes_and_durations_are_rounded() {
         let sizes = [(999, "999 B"), (1000, "1.0 kB"), (999_949, "999.9 kB"), (999_950, "1.0 MB")];
         sizes.iter().for_each(|(bytes, text)| assert_eq!(size(*bytes), *text));
-        let durations = [(40, "0.0 ms"), (9_999, "10.0 ms"), (12_345, "12 ms"), (1_000_000, "1.0 s")];
+        let durations =
+            [(0, "<1 ms"), (40, "0.0 ms"), (9_999, "10.0 ms"), (12_345, "12 ms"), (1_000_000, "1.0 s")];
         durations.iter().for_each(|(micros, text)| assert_eq!(duration(*micros), *text));
     }
 }
