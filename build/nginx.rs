@@ -62,8 +62,10 @@ pub fn build() -> Result<(), String> {
     if tree.number >= 1_023_000 {
         println!("cargo::rustc-cfg=nginx_header_lists");
     }
-    // 1.27.4 lets `limit_rate` of an upstream hold variables.
-    if tree.number >= 1_027_004 {
+    // 1.27.0 lets it hold variables.
+    let upstream = read(&tree.folder.join("src/http/ngx_http_upstream.h"))?;
+    let mut fields = upstream.lines().filter_map(|line| line.trim().strip_suffix("limit_rate;"));
+    if fields.any(|kind| kind.contains("ngx_http_complex_value_t")) {
         println!("cargo::rustc-cfg=nginx_limit_rate_value");
     }
     // nginx unloads a module at a reload; what is thread-local in it could not follow.

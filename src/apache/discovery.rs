@@ -105,8 +105,7 @@ fn conclude(pool: Pool<'_>, main: Server<'_>, phase: Phase) -> c_int {
     let module = embed::own_folder(|folder| !RuntimeFiles::beside(folder).is_empty());
     let mut inquiry = Inquiry::new(Dialect::Httpd, &module);
     let home = settings.python_home.as_deref();
-    let embedded =
-        settings.needs_embedded_python().then(|| inquiry.for_server(home, account::of_server()));
+    let embedded = settings.needs_embedded_python().then(|| inquiry.for_server(home, account::of_server()));
     let groups: Vec<_> = settings
         .daemon_groups
         .iter()

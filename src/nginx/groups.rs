@@ -91,21 +91,22 @@ fn start_groups(cycle: Cycle<'_>, settings: &MainConfig) -> Result<(), Vec<Strin
         return Ok(());
     }
     let running = Running::launch(blueprint)?;
-    running::install(cycle, running).map_err(|error| vec![error.to_string()])
+    running::install(cycle, settings, running).map_err(|error| vec![error.to_string()])
 }
 
 /// A process of nginx begins: a worker, one that cares for caches, or the only one of `master_process off`. It lets go of what
 /// is the master's alone, and of what it does not need.
 pub fn enter_process(cycle: Cycle<'_>) {
     if CoreSettings::of(cycle).has_master() {
+        let served = MainConfig::of_cycle(cycle).filter(|_| record::serves_requests());
         // SAFETY: a process of a server with a master, which calls this once, is a copy of the master.
-        unsafe { running::enter_child(cycle, record::serves_requests()) };
+        unsafe { running::enter_child(served) };
     }
 }
 
 /// The groups of a configuration, in order, for a process that serves requests.
-pub fn ends(cycle: Cycle<'_>, settings: &MainConfig) -> Vec<End> {
-    running::with(cycle, |running| {
+pub fn ends(settings: &MainConfig) -> Vec<End> {
+    running::with(settings, |running| {
         let end = |(place, group)| {
             let board = running.board(place).and_then(|board| Board::open(board).ok());
             End { settings: blueprint::client(group, running.socket(place)), board }
@@ -113,10 +114,4 @@ pub fn ends(cycle: Cycle<'_>, settings: &MainConfig) -> Vec<End> {
         settings.groups.iter().enumerate().map(end).collect()
     })
     .unwrap_or_default()
-}
-
-/// Whether the process that reads configurations serves their requests too (`master_process off`): nginx tells it of no new
-/// process when a later one comes into force.
-pub fn is_only_process(cycle: Cycle<'_>) -> bool {
-    !CoreSettings::of(cycle).has_master()
 }

@@ -2,7 +2,7 @@
 //!
 //! Each imports only those before it: [`ffi`] nginx's C interface; [`pool`], [`text`], [`log`] and [`record`] make it safe to
 //! use; [`config`] what is configured; [`groups`] the daemon groups of a configuration; [`request`] what crosses to Python, of
-//! a record's [`request_fields`]; [`measures`] what is known of a request in the end;
+//! a record's [`request_fields`] and of [`basic_auth`]; [`measures`] what is known of a request in the end;
 //! [`upstream`] serves a request; [`directives`] from words to settings; [`variables`] for logs; [`module`] what nginx calls
 //! when it reads its configuration, and when its processes begin and end.
 
@@ -21,6 +21,7 @@ macro_rules! catch {
     };
 }
 
+mod basic_auth;
 mod config;
 mod directives;
 mod ffi;

@@ -13,7 +13,7 @@ use oxwsgi_core::request::{
 use crate::nginx::config::{Application, LocationConfig};
 use crate::nginx::pool::OutOfMemory;
 use crate::nginx::record::Request;
-use crate::nginx::{ffi, text};
+use crate::nginx::{basic_auth, ffi, text};
 
 /// Longest text of an address, `NGX_SOCKADDR_STRLEN`.
 const LONGEST_ADDRESS: usize = 128;
@@ -125,22 +125,32 @@ fn set_connection<'r>(variables: &mut Variables<'r>, request: Request<'r>) -> Re
     let done = unsafe { ffi::ngx_connection_local_sockaddr(connection, &raw mut room, 0) };
     // SAFETY: just filled, in the request's memory.
     let address = if done == ffi::NGX_OK { unsafe { text::bytes(room) } } else { b"" };
-    // SAFETY: addresses of the connection, or null.
-    let port = |address: *mut ffi::sockaddr| if address.is_null() { 0 } else { unsafe { ffi::ngx_inet_get_port(address) } };
+    let port = |address: *mut ffi::sockaddr| {
+        if address.is_null() {
+            return 0;
+        }
+        // SAFETY: not null, so an address of the connection.
+        unsafe { ffi::ngx_inet_get_port(address) }
+    };
     let decimal = |number: u64| -> Result<&'r [u8], OutOfMemory> {
         let text = pool.text(number.to_string().as_bytes())?;
         // SAFETY: just made in the request's memory.
         Ok(unsafe { text::bytes(text) })
     };
     let own_port = decimal(port(connection.local_sockaddr).into())?;
-    variables.set(Variable::ServerName, request.server_name().filter(|name| !name.is_empty()).unwrap_or(address));
+    variables
+        .set(Variable::ServerName, request.server_name().filter(|name| !name.is_empty()).unwrap_or(address));
     variables.set(Variable::ServerAddr, address);
     variables.set(Variable::ServerPort, own_port);
     variables.set(Variable::ListenerHost, address);
     variables.set(Variable::ListenerPort, own_port);
+    if let Some(user) = basic_auth::user(request) {
+        variables.set(Variable::RemoteUser, user);
+        variables.set(Variable::AuthType, &b"Basic"[..]);
+    }
     variables.set(Variable::RemoteAddr, request.client());
     variables.set(Variable::RemotePort, decimal(port(connection.sockaddr).into())?);
-    variables.set(Variable::ConnectionId, decimal(connection.number as u64)?);
+    variables.set(Variable::ConnectionId, decimal(connection.number)?);
     // SAFETY: set when the process begins; read by value.
     variables.set(Variable::ServerPid, decimal(unsafe { ffi::ngx_pid } as u64)?);
     Ok(())
@@ -173,8 +183,7 @@ fn headers(request: Request<'_>, body: BodyLength) -> Result<Vec<Field<'_>>, Out
             || (is_cacheable && CONDITIONS.iter().any(|other| is(name, other)))
             || !(passes_all || is(name, b"content-type"))
     };
-    let mut fields: Vec<_> =
-        request.headers().filter(|field| !is_left_out(&field.name)).collect();
+    let mut fields: Vec<_> = request.headers().filter(|field| !is_left_out(&field.name)).collect();
     if let BodyLength::Bytes(length) = body {
         let length = request.pool().text(length.to_string().as_bytes())?;
         // SAFETY: just made in the request's memory.

@@ -30,7 +30,7 @@ impl<'r> Request<'r> {
     pub fn start(self) -> i64 {
         // SAFETY: the request is alive; read by value.
         let (seconds, milliseconds) = unsafe { ((*self.as_raw()).start_sec, (*self.as_raw()).start_msec) };
-        seconds as i64 * 1_000_000 + milliseconds as i64 * 1000
+        seconds * 1_000_000 + milliseconds as i64 * 1000
     }
 
     /// Whether it came over TLS.

@@ -15,7 +15,7 @@ from harness.config import Config, as_nginx
 from harness.error_log import NGINX_LINE
 from harness.httpd import Mpm
 from harness.lane import Lane, MissingComponentError
-from harness.processes import Process
+from harness.processes import Process, everyone
 from harness.server import Server, server_account
 from harness.wait import wait_until
 
@@ -152,6 +152,24 @@ http {{
     def workers(self) -> list[Process]:
         """The worker processes that accept connections."""
         return [process for process in self.own_processes() if "worker process" in _title(process)]
+
+    def processes(self) -> list[Process]:
+        """Those below the master and in its session, and those below its keepers, which have their own."""
+        found = {process.pid: process for process in super().processes()}
+        for process in everyone():
+            if process.pid not in found and self._has_started(process):
+                found |= {one.pid: one for one in (process, *process.descendants())}
+        parent = self._running().pid
+        return sorted(found.values(), key=lambda process: (process.pid != parent, process.pid))
+
+    def _has_started(self, process: Process) -> bool:
+        """Whether it is a keeper of this server, or a supervisor without one: they write to its log."""
+        if not (process.is_keeper or process.is_supervisor):
+            return False
+        try:
+            return process.descriptors().get(1, "").startswith(f"{self.root}/logs/")
+        except (ProcessLookupError, FileNotFoundError):
+            return False
 
     def own_processes(self) -> list[Process]:
         return [process for process in self.processes() if _title(process).startswith("nginx: ")]

@@ -371,11 +371,7 @@ impl Reply {
     }
 
     /// Sends what has been gathered.
-    fn pass<S: ReplySink>(
-        &mut self,
-        pieces: &mut Pieces<'_>,
-        sink: &mut S,
-    ) -> Result<(), FlowError> {
+    fn pass<S: ReplySink>(&mut self, pieces: &mut Pieces<'_>, sink: &mut S) -> Result<(), FlowError> {
         let (blocks, flags) = pieces.take();
         if self.stage == Stage::Silent || (blocks.is_empty() && flags == Send::MORE) {
             return Ok(());

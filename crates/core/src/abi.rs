@@ -181,7 +181,7 @@ pub struct Start<'a> {
     pub maximum_processes: u32,
     /// `mod_wsgi.threads_per_process`.
     pub threads_per_process: u32,
-    /// `apache.version`: major, minor, patch; all 0 where the server is not httpd, and then there is no such module.
+    /// `apache.version`: major, minor, patch.
     pub server_version: [u32; 3],
     /// `apache.description`.
     pub server_description: Bytes<'a>,

@@ -37,6 +37,11 @@ impl Dialect {
         self.choose("WSGISocketPrefix", "wsgi_socket_prefix")
     }
 
+    /// The directive that says which interpreter runs an application.
+    pub const fn application_group(self) -> &'static str {
+        self.choose("WSGIApplicationGroup", "wsgi_application_group")
+    }
+
     /// The directive that names the user of the server's own processes.
     pub const fn user(self) -> &'static str {
         self.choose("User", "user")

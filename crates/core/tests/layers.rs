@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// A folder, the path under which its modules are imported, and the modules from the most basic up.
-const LAYERS: [(&str, &str, &str); 9] = [
+const LAYERS: [(&str, &str, &str); 10] = [
     (
         "crates/core/src",
         "crate::",
@@ -22,9 +22,9 @@ const LAYERS: [(&str, &str, &str); 9] = [
     (
         "crates/runtime/src/wsgi",
         "crate::wsgi::",
-        "settings watch place turn read_ahead transaction report traceback stack_dump error_log input start_response file_wrapper \
-         restrict log_handler callbacks types toolkit header_keys environ script application embedded_module host process \
-         oversight reply serve",
+        "settings watch place turn loading read_ahead transaction report traceback stack_dump error_log input \
+         start_response file_wrapper restrict log_handler callbacks types toolkit header_keys environ script imported \
+         callable application embedded_module host process oversight reply serve",
     ),
     (
         "crates/runtime/src/worker",
@@ -42,7 +42,14 @@ const LAYERS: [(&str, &str, &str); 9] = [
     (
         "src/nginx",
         "crate::nginx::",
-        "ffi text log pool record config groups request measures upstream directives variables module",
+        "ffi text log pool record config groups request_fields basic_auth request measures upstream directives variables \
+         module",
+    ),
+    (
+        "src/nginx/upstream",
+        "super::",
+        "event link group lines upload attempt exchange receive request_body buffered unbuffered header remainder watch peer frame \
+         setup refusal handler",
     ),
 ];
 

@@ -74,9 +74,6 @@ struct Native {
 type Function =
     unsafe extern "C" fn(*mut ffi::ngx_conf_t, *mut ffi::ngx_command_t, *mut c_void) -> *mut c_char;
 
-// SAFETY: the pointer leads to a static of nginx's or of this module's, and is only passed on.
-unsafe impl Sync for Native {}
-
 /// What a reply or a failure can be, for directives that choose among them.
 const CONDITIONS: &[(&str, ffi::ngx_uint_t)] = &[
     ("error", ffi::NGX_HTTP_UPSTREAM_FT_ERROR),
@@ -195,7 +192,8 @@ unsafe fn apply_native(
     let answer = unsafe { (native.setter)(reading.as_raw(), &raw mut command, block) };
     match answer {
         _ if answer.is_null() => Ok(()),
-        _ if answer == FAILED => Err(Problem::Logged),
+        // nginx has said what is wrong, and of which directive it leaves out.
+        _ if answer == FAILED => Err(Problem::new(format!("takes {}", directive.form))),
         words => {
             // SAFETY: neither of the two other answers, so C text that lasts for ever.
             let words = unsafe { CStr::from_ptr(words) }.to_string_lossy();

@@ -61,8 +61,7 @@ impl Blueprint {
         let server_user = core.serving_user();
         let log = error_log::of(cycle);
         let variables = settings.environment.iter();
-        let environment: Vec<_> =
-            variables.map(|(name, value)| (name.to_vec(), value.to_vec())).collect();
+        let environment: Vec<_> = variables.map(|(name, value)| (name.to_vec(), value.to_vec())).collect();
         let draft = |((group, settled), socket): ((&Group, Settled), Vec<u8>)| {
             let Settled { found, account } = settled;
             let draft = Draft {
@@ -130,7 +129,8 @@ fn prefix(core: CoreSettings<'_>, settings: &MainConfig) -> Vec<u8> {
 }
 
 fn program() -> Result<PathBuf, String> {
-    let program = embed::own_folder(|folder| folder.join(Handover::PROGRAM).is_file()).join(Handover::PROGRAM);
+    let program =
+        embed::own_folder(|folder| folder.join(Handover::PROGRAM).is_file()).join(Handover::PROGRAM);
     let missing = |program: &Path, what: &str| {
         format!(
             "{LAUNCH}: WSGI applications need the program {}, which {what}; install oxwsgi again, which puts it beside the \

@@ -69,9 +69,5 @@ impl<'a> CoreSettings<'a> {
 
 /// What an application can learn of this server.
 pub fn facts() -> Server {
-    Server {
-        dialect: Dialect::Nginx,
-        description: ffi::NGINX_VER.to_bytes().to_vec(),
-        ..Server::default()
-    }
+    Server { dialect: Dialect::Nginx, description: ffi::NGINX_VER.to_bytes().to_vec(), ..Server::default() }
 }

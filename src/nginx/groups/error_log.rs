@@ -79,7 +79,9 @@ unsafe fn address(address: *const libc::sockaddr, length: usize) -> Option<Syslo
         }
         libc::AF_UNIX => {
             // SAFETY: nginx keeps a whole structure for an address of this family, with a NUL behind the path.
-            let path = unsafe { CStr::from_ptr((&raw const (*address.cast::<libc::sockaddr_un>()).sun_path).cast()) };
+            let path = unsafe {
+                CStr::from_ptr((&raw const (*address.cast::<libc::sockaddr_un>()).sun_path).cast())
+            };
             Some(SyslogAddress::Unix(path.to_bytes().to_vec()))
         }
         _ => None,

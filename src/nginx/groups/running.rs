@@ -8,11 +8,13 @@
 
 use std::ffi::c_void;
 use std::os::fd::BorrowedFd;
+use std::ptr;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use super::blueprint::{Blueprint, LAUNCH};
 use crate::daemon::launch::{Generation, LaunchError, Lifeline};
+use crate::nginx::config::MainConfig;
 use crate::nginx::ffi;
 use crate::nginx::pool::OutOfMemory;
 use crate::nginx::record::Cycle;
@@ -29,7 +31,7 @@ static HELD: Mutex<Held> = Mutex::new(Held { lifeline: None, generations: Vec::n
 struct Held {
     /// Made when it is first needed, and open as long as the process that reads configurations; none in others.
     lifeline: Option<Lifeline>,
-    /// By the address of the cycle that they are of.
+    /// By the address of the settings that they are of, which is nobody else's before they end.
     generations: Vec<(usize, Running)>,
 }
 
@@ -57,7 +59,11 @@ impl Running {
                 error => all(error.to_string()),
             })?;
         // There are none where the first ends all.
-        if failures.is_empty() { Ok(Self(generation)) } else { Err(failures.into_iter().map(numbered).collect()) }
+        if failures.is_empty() {
+            Ok(Self(generation))
+        } else {
+            Err(failures.into_iter().map(numbered).collect())
+        }
     }
 
     /// The board of the group of this place in the configuration.
@@ -84,14 +90,14 @@ impl Running {
     }
 }
 
-/// Keeps the groups of a cycle until that ends.
+/// Keeps the groups of a cycle and its settings until these end.
 ///
 /// # Errors
 /// There is no memory; the groups end.
-pub fn install(cycle: Cycle<'_>, running: Running) -> Result<(), OutOfMemory> {
-    let key = cycle.as_raw() as usize;
+pub fn install(cycle: Cycle<'_>, settings: &MainConfig, running: Running) -> Result<(), OutOfMemory> {
+    let key = key(settings);
     // SAFETY: the data is a number; the function ends what has that number, if anything has.
-    let registered = unsafe { cycle.pool().on_destroy(key as *mut c_void, end_cycle) };
+    let registered = unsafe { cycle.pool().on_destroy(ptr::without_provenance_mut(key), end_cycle) };
     match registered {
         Ok(()) => held().generations.push((key, running)),
         Err(_) => running.end(),
@@ -99,35 +105,39 @@ pub fn install(cycle: Cycle<'_>, running: Running) -> Result<(), OutOfMemory> {
     registered
 }
 
-/// What `look` sees of the groups of a cycle, when they run.
-pub fn with<R>(cycle: Cycle<'_>, look: impl FnOnce(&Running) -> R) -> Option<R> {
-    let key = cycle.as_raw() as usize;
+fn key(settings: &MainConfig) -> usize {
+    ptr::from_ref(settings).addr()
+}
+
+/// What `look` sees of the groups of these settings, when they run.
+pub fn with<R>(settings: &MainConfig, look: impl FnOnce(&Running) -> R) -> Option<R> {
+    let key = key(settings);
     held().generations.iter().find(|(other, _)| *other == key).map(|(_, running)| look(running))
 }
 
-/// For a process that the master has forked: keeps the groups' boards and what tells that it lives, if it `serves` requests
-/// of that cycle, and nothing else.
+/// For a process that the master has forked: keeps, of the groups of the settings that it serves requests of, the boards and
+/// what tells that it lives, and nothing else.
 ///
 /// # Safety
 /// This process is a copy of the master's, and comes here once.
-pub unsafe fn enter_child(cycle: Cycle<'_>, serves: bool) {
+pub unsafe fn enter_child(served: Option<&MainConfig>) {
     let mut held = held();
     if let Some(lifeline) = held.lifeline.take() {
         // SAFETY: the caller's word.
         unsafe { lifeline.close() };
     }
-    let own = cycle.as_raw() as usize;
+    let own = served.map(key);
     for (_, Running(generation)) in &mut held.generations {
         generation.enter_child();
     }
-    held.generations.retain(|(key, _)| serves && *key == own);
+    held.generations.retain(|(key, _)| Some(*key) == own);
 }
 
 /// The pool of a cycle is destroyed.
 unsafe extern "C" fn end_cycle(data: *mut c_void) {
     let body = || {
         let mut held = held();
-        let place = held.generations.iter().position(|(key, _)| *key == data as usize);
+        let place = held.generations.iter().position(|(key, _)| *key == data.addr());
         let ended = place.map(|place| held.generations.swap_remove(place));
         drop(held);
         if let Some((_, running)) = ended {

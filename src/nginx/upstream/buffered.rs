@@ -9,11 +9,12 @@ use std::{ptr, slice};
 use oxwsgi_client::ReplySink;
 use oxwsgi_client::reply::Stage;
 use oxwsgi_core::borrowed::Bytes;
-use oxwsgi_core::exchange::{FlowError, Send};
 use oxwsgi_core::exchange::Head;
+use oxwsgi_core::exchange::{FlowError, Send};
 use oxwsgi_core::report::Level;
 
-use super::exchange::{Exchange, State};
+use super::attempt::State;
+use super::exchange::Exchange;
 use super::lines::Lines;
 use crate::nginx::ffi;
 
@@ -39,13 +40,17 @@ pub unsafe extern "C" fn filter(
     })
 }
 
-fn take(exchange: &mut Exchange, pipe: &mut ffi::ngx_event_pipe_t, raw: *mut ffi::ngx_buf_t) -> ffi::ngx_int_t {
+fn take(
+    exchange: &mut Exchange,
+    pipe: &mut ffi::ngx_event_pipe_t,
+    raw: *mut ffi::ngx_buf_t,
+) -> ffi::ngx_int_t {
     // SAFETY: nginx has read these bytes, and they stay where they are as long as a buffer refers to them.
     let bytes = unsafe { slice::from_raw_parts((*raw).pos, (*raw).last.offset_from_unsigned((*raw).pos)) };
     if bytes.is_empty() {
         return ffi::NGX_OK;
     }
-    let mut sink = Shadows { pipe, raw, last: ptr::null_mut(), lines: Lines::of(exchange) };
+    let mut sink = Shadows { pipe, raw, last: ptr::null_mut(), lines: exchange.lines() };
     exchange.feed(bytes, &mut sink);
     let last = sink.last;
     let done = if last.is_null() {

@@ -43,6 +43,18 @@ impl Event {
         unsafe { (*event).log = log };
     }
 
+    /// Says that a process may end though the event's timer is set.
+    pub fn set_cancelable(&self) {
+        // SAFETY: our own record, which nginx does not use during the call.
+        unsafe { (*self.0.get()).set_cancelable(1) };
+    }
+
+    /// Whether its timer is set.
+    pub fn is_set(&self) -> bool {
+        // SAFETY: our own record; read by value.
+        unsafe { (*self.0.get()).timer_set() != 0 }
+    }
+
     /// Has the handler called before the loop waits again.
     pub fn post(&self) {
         // SAFETY: bound, so it stays where it is; the queue is the loop's own.

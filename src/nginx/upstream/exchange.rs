@@ -3,26 +3,24 @@
 
 #![allow(unsafe_code, reason = "found by address by functions that nginx calls")]
 
-use std::io;
 use std::time::{Duration, Instant};
 
-use oxwsgi_client::Problem;
-use oxwsgi_client::connection::Connection;
 use oxwsgi_client::ending::{self, Ending};
 use oxwsgi_client::received::Enclosed;
 use oxwsgi_client::reply::{Fault, Reply, Stage, Step};
 use oxwsgi_client::retries::{Again, Retries};
-use oxwsgi_client::{ReplySink, reply};
+use oxwsgi_client::{Problem, ReplySink};
 use oxwsgi_core::exchange::{FlowError, Outcome};
 use oxwsgi_core::report::Level;
-use oxwsgi_core::wire::ReplyFrame;
 
+use super::attempt::{Attempt, Lost, State};
 use super::event::Event;
 use super::group::Group;
-use super::link::Link;
-use super::request_body::Upload;
+use super::lines::Lines;
+use super::upload::Upload;
 use crate::nginx::config::{Application, LocationConfig};
 use crate::nginx::ffi;
+use crate::nginx::log::Log;
 use crate::nginx::measures::Measures;
 use crate::nginx::record::Request;
 
@@ -59,6 +57,8 @@ pub struct Exchange {
     /// The filters have taken what was read behind the head.
     pub is_body_begun: bool,
     times: Times,
+    /// Its place among those that are looked after: see [`super::watch`].
+    pub watched: Option<usize>,
     /// Status of the reply.
     pub status: Option<u16>,
 }
@@ -86,48 +86,6 @@ pub fn measures(request: Request<'_>) -> Option<Measures> {
         application_time: taken.zip(complete).map(|(from, to)| to - from),
         status: exchange.status,
     })
-}
-
-/// A request on one connection.
-#[derive(Debug)]
-pub struct Attempt {
-    /// The connection.
-    pub connection: Connection<Link>,
-    /// The ticket taken for it is the worker's to give back once it has seen the request.
-    pub has_ticket: bool,
-    /// The connection has been made.
-    pub is_connected: bool,
-    /// What has come.
-    pub reply: Reply,
-    /// The beginning of a frame.
-    pub carry: Vec<u8>,
-    /// How it is going.
-    pub state: State,
-}
-
-/// How an attempt is going.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum State {
-    /// More may come.
-    Open,
-    /// The worker has closed the connection; what has become of it is being found out.
-    Ending,
-    /// Nothing more will come of it.
-    Stopped,
-    /// Its `END` has come, and nothing behind it or something.
-    Ended {
-        /// Nothing has come behind it.
-        is_clean: bool,
-    },
-}
-
-/// Why no more can be read.
-#[derive(Debug)]
-pub enum Lost {
-    /// The worker has closed the connection.
-    Closed,
-    /// The system's reason.
-    Unreadable(io::Error),
 }
 
 /// What is to be done with a request that has no head yet.
@@ -160,6 +118,7 @@ impl Exchange {
             finished: None,
             is_body_begun: false,
             times: Times::default(),
+            watched: None,
             status: None,
         }
     }
@@ -194,6 +153,16 @@ impl Exchange {
         LocationConfig::of(self.request()).application.as_ref()
     }
 
+    /// Lines of the application for the request's log.
+    pub fn lines<'r>(&self) -> Lines<'r> {
+        self.lines_to(self.request().log())
+    }
+
+    /// Lines of the application for another log.
+    pub fn lines_to<'r>(&self, log: Log<'r>) -> Lines<'r> {
+        Lines::new(log, self.application().map_or(Level::Error, |application| application.error_log_level))
+    }
+
     /// How far the reply is.
     pub fn stage(&self) -> Stage {
         self.attempt.as_ref().map_or(Stage::Silent, |attempt| attempt.reply.stage)
@@ -203,6 +172,12 @@ impl Exchange {
     #[inline]
     pub fn is_over(&self) -> bool {
         self.attempt.as_ref().is_none_or(|attempt| attempt.state != State::Open)
+    }
+
+    /// Whether there is nothing more to be read.
+    #[inline]
+    pub fn is_read(&self) -> bool {
+        self.attempt.as_ref().is_none_or(|attempt| attempt.state != State::Open || attempt.lost.is_some())
     }
 
     /// What nginx gets instead of bytes when nothing more is read: an error once it is known that the rest of a reply will
@@ -299,10 +274,21 @@ impl Exchange {
         }
     }
 
-    /// The connection has broken.
+    /// The connection has broken, which our own event will judge.
     pub fn lose(&mut self, why: Lost) {
+        if let Some(attempt) = &mut self.attempt {
+            attempt.lost = Some(why);
+            self.posted.post();
+        }
+    }
+
+    /// After the connection has broken, when all that was read of it has been seen.
+    pub fn judge_loss(&mut self) {
         let board = self.group.board.as_ref();
-        let Some(attempt) = &mut self.attempt else { return };
+        let Some(attempt) = self.attempt.as_mut().filter(|attempt| attempt.state == State::Open) else {
+            return;
+        };
+        let Some(why) = attempt.lost.take() else { return };
         let is_silent = attempt.reply.stage == Stage::Silent;
         if is_silent && !attempt.reply.asked && !attempt.connection.was_accepted(board) {
             self.not_taken();
@@ -396,50 +382,5 @@ impl Exchange {
 impl Drop for Exchange {
     fn drop(&mut self) {
         self.group.leave();
-    }
-}
-
-impl Attempt {
-    /// That on a connection, of which nothing has come.
-    pub fn new(mut connection: Connection<Link>, has_ticket: bool, longest_line: usize) -> Self {
-        connection.sequence += 1;
-        let reply = Reply::new(connection.hello, longest_line);
-        let is_connected = has_ticket;
-        Self { connection, has_ticket, is_connected, reply, carry: Vec::new(), state: State::Open }
-    }
-
-    /// Takes frames, and keeps the beginning of one.
-    pub fn feed<S: ReplySink>(
-        &mut self,
-        mut bytes: &[u8],
-        sink: &mut S,
-    ) -> Result<Step, reply::Fault> {
-        while !self.carry.is_empty() {
-            let missing = ReplyFrame::needed(&self.carry).saturating_sub(self.carry.len());
-            let (piece, rest) = bytes.split_at(missing.min(bytes.len()));
-            self.carry.extend_from_slice(piece);
-            bytes = rest;
-            let needed = ReplyFrame::needed(&self.carry);
-            if needed > self.carry.len() {
-                // With its header the whole length of the frame shows.
-                if bytes.is_empty() {
-                    return Ok(Step::More { taken: 0, needed });
-                }
-                continue;
-            }
-            let carry = std::mem::take(&mut self.carry);
-            let step = self.reply.take(&carry, sink);
-            self.connection.hello = self.reply.hello;
-            match step? {
-                Step::More { .. } => {}
-                Step::End(outcome) if !bytes.is_empty() => return Ok(Step::EndAndMore(outcome)),
-                step => return Ok(step),
-            }
-        }
-        let step = self.reply.take(bytes, sink)?;
-        if let Step::More { taken, .. } = step {
-            self.carry.extend_from_slice(&bytes[taken..]);
-        }
-        Ok(step)
     }
 }

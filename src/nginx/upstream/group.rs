@@ -165,10 +165,9 @@ unsafe extern "C" fn on_read(event: *mut ffi::ngx_event_t) {
             let socket = unsafe { BorrowedFd::borrow_raw((*connection).fd) };
             let peeked = recv(socket, &mut [0; 1], RecvFlags::PEEK | RecvFlags::DONTWAIT);
             record.set_ready(0);
+            let is_quiet = matches!(peeked, Err(Errno::AGAIN | Errno::INTR));
             // SAFETY: the event of a connection that is open.
-            if matches!(peeked, Err(Errno::AGAIN | Errno::INTR))
-                && unsafe { ffi::ngx_handle_read_event(event, 0) } == ffi::NGX_OK
-            {
+            if is_quiet && unsafe { ffi::ngx_handle_read_event(event, 0) } == ffi::NGX_OK {
                 return;
             }
         }

@@ -152,7 +152,7 @@ impl HeadSink<'_> {
     fn new(exchange: &Exchange, is_cached: bool) -> Self {
         Self {
             request: exchange.request(),
-            lines: Lines::of(exchange),
+            lines: exchange.lines(),
             is_head_request: exchange.is_head_request,
             is_cached,
         }
@@ -170,9 +170,9 @@ impl HeadSink<'_> {
         }
         let pool = self.request.pool();
         let lower = pool.text(&name.to_ascii_lowercase())?;
-        let hash = name.iter().fold(0_usize, |hash, byte| {
-            hash.wrapping_mul(31).wrapping_add(byte.to_ascii_lowercase().into())
-        });
+        let hash = name
+            .iter()
+            .fold(0_usize, |hash, byte| hash.wrapping_mul(31).wrapping_add(byte.to_ascii_lowercase().into()));
         // SAFETY: plain numbers and pointers, of which zero is a value.
         let mut field: ffi::ngx_table_elt_t = unsafe { std::mem::zeroed() };
         field.hash = hash;
@@ -186,9 +186,8 @@ impl HeadSink<'_> {
         // SAFETY: every request has an element for each module, and this one's is of this type.
         let settings = unsafe { (*(*r).main_conf.add(index)).cast::<ffi::ngx_http_upstream_main_conf_t>() };
         // SAFETY: a hash of the configuration, and a key in lower case.
-        let known = unsafe {
-            ffi::ngx_hash_find(&raw mut (*settings).headers_in_hash, hash, lower.data, lower.len)
-        };
+        let known =
+            unsafe { ffi::ngx_hash_find(&raw mut (*settings).headers_in_hash, hash, lower.data, lower.len) };
         if known.is_null() {
             return Ok(());
         }
@@ -228,7 +227,8 @@ impl ReplySink for HeadSink<'_> {
             if is_for_one_hop(&field.name) {
                 continue;
             }
-            if field.name.eq_ignore_ascii_case(b"content-length") && std::mem::replace(&mut has_length, true) {
+            if field.name.eq_ignore_ascii_case(b"content-length") && std::mem::replace(&mut has_length, true)
+            {
                 // The same again: `Head` has one length.
                 continue;
             }

@@ -2,7 +2,6 @@
 
 use oxwsgi_core::report::Level;
 
-use super::exchange::Exchange;
 use crate::nginx::log::Log;
 
 /// Where they go.
@@ -14,15 +13,9 @@ pub struct Lines<'r> {
 }
 
 impl<'r> Lines<'r> {
-    /// To the log of a request.
-    pub fn of(exchange: &Exchange) -> Self {
-        Self::to(exchange.request().log(), exchange)
-    }
-
-    /// To another log, as those of a request.
-    pub fn to(log: Log<'r>, exchange: &Exchange) -> Self {
-        let application = exchange.application();
-        Self { log, error_level: application.map_or(Level::Error, |application| application.error_log_level) }
+    /// To this log.
+    pub const fn new(log: Log<'r>, error_level: Level) -> Self {
+        Self { log, error_level }
     }
 
     /// Writes a line.

@@ -10,8 +10,16 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use super::event::Handler;
-use super::receive;
 use crate::nginx::ffi;
+
+/// How bytes are read from it while a request has it.
+#[derive(Clone, Copy, Debug)]
+pub struct Reader {
+    /// `ngx_connection_t::recv`.
+    pub bytes: unsafe extern "C" fn(*mut ffi::ngx_connection_t, *mut u8, usize) -> isize,
+    /// `ngx_connection_t::recv_chain`.
+    pub chain: unsafe extern "C" fn(*mut ffi::ngx_connection_t, *mut ffi::ngx_chain_t, ffi::off_t) -> isize,
+}
 
 /// A connection; closed when it is dropped.
 #[derive(Debug)]
@@ -28,7 +36,7 @@ pub struct User {
 
 impl Link {
     /// A record for a socket that does not block; none when nginx has no more of them (`worker_connections`).
-    pub fn new(socket: OwnedFd, log: *mut ffi::ngx_log_t) -> Option<Self> {
+    pub fn new(socket: OwnedFd, reader: Reader, log: *mut ffi::ngx_log_t) -> Option<Self> {
         // SAFETY: an open socket and a log; nginx makes a record of its own for it.
         let connection = unsafe { ffi::ngx_get_connection(socket.as_raw_fd(), log) };
         let link = Self(NonNull::new(connection)?);
@@ -40,8 +48,8 @@ impl Link {
         let counter = unsafe { ffi::ngx_connection_counter };
         // SAFETY: a record of our own, that nobody uses yet.
         let record = unsafe { &mut *connection };
-        record.recv = Some(receive::receive);
-        record.recv_chain = Some(receive::receive_chain);
+        record.recv = Some(reader.bytes);
+        record.recv_chain = Some(reader.chain);
         record.send = io.send;
         record.send_chain = io.send_chain;
         record.set_sendfile(1);

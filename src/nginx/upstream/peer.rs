@@ -14,9 +14,12 @@ use oxwsgi_client::reply::Stage;
 use oxwsgi_client::retries::PAUSE;
 use oxwsgi_core::wire::set_sequence;
 
-use super::exchange::{Attempt, Exchange, State};
+use super::attempt::{Attempt, State};
+use super::exchange::Exchange;
 use super::link::Link;
+use super::receive::READER;
 use super::remainder::{self, Remainder};
+use super::watch;
 use crate::nginx::ffi;
 
 /// `ngx_http_upstream_peer_t::init`: nginx is about to need a connection, for it has no answer in its cache.
@@ -56,6 +59,7 @@ unsafe extern "C" fn get(peer: *mut ffi::ngx_peer_connection_t, data: *mut c_voi
         attempt.reply.may_ask = !exchange.upload.is_inline;
         set_sequence(&mut exchange.frame, attempt.connection.sequence);
         exchange.begin(attempt);
+        watch::enter(exchange);
         match exchange.pause.take() {
             Some(pause) => exchange.timer.start_timer(pause),
             None => connect(exchange),
@@ -78,7 +82,7 @@ fn open(exchange: &Exchange) -> Option<Attempt> {
     match connecting::open() {
         Ok(socket) => {
             // When there is none nginx has said why.
-            let link = Link::new(socket, log)?;
+            let link = Link::new(socket, READER, log)?;
             Some(Attempt::new(Connection::new(link), false, settings.header_buffer_size))
         }
         Err(ConnectError::Socket(error)) => {
@@ -94,7 +98,8 @@ fn connect(exchange: &mut Exchange) {
     let group = exchange.group;
     let Some(attempt) = exchange.attempt.as_mut().filter(|attempt| !attempt.is_connected) else { return };
     let path = || group.settings.socket.display().to_string();
-    let unconnected = |error| Problem::Connect { path: path(), uid: rustix::process::geteuid().as_raw(), error };
+    let unconnected =
+        |error| Problem::Connect { path: path(), uid: rustix::process::geteuid().as_raw(), error };
     let link = &attempt.connection.socket;
     let connected = match &group.address {
         Ok(address) => connecting::connect_to(link.socket(), address),
@@ -195,6 +200,7 @@ unsafe extern "C" fn free(peer: *mut ffi::ngx_peer_connection_t, data: *mut c_vo
 }
 
 fn give_back(exchange: &mut Exchange, has_failed: bool) {
+    watch::leave(exchange);
     let group = exchange.group;
     if !has_failed && exchange.wants_rest() {
         remainder::take_read_bytes(exchange);
@@ -205,11 +211,12 @@ fn give_back(exchange: &mut Exchange, has_failed: bool) {
         return;
     }
     let is_settled = exchange.upload.is_settled(attempt.reply.asked);
+    let is_lost = attempt.lost.is_some();
     match attempt.state {
-        State::Ended { is_clean: true } if is_settled && attempt.connection.socket.is_sound() => {
+        State::Ended { is_clean: true } if is_settled && !is_lost && attempt.connection.socket.is_sound() => {
             group.put(attempt.connection);
         }
-        State::Open => {
+        State::Open if !is_lost => {
             if let Some(context) = rest {
                 Remainder::start(attempt, group, context, is_settled);
             } else if attempt.has_ticket
@@ -219,6 +226,6 @@ fn give_back(exchange: &mut Exchange, has_failed: bool) {
                 attempt.connection.return_unused_ticket(board);
             }
         }
-        State::Ended { .. } | State::Ending | State::Stopped => {}
+        State::Open | State::Ended { .. } | State::Ending | State::Stopped => {}
     }
 }

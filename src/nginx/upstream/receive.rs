@@ -11,21 +11,22 @@ use oxwsgi_client::received::{self, Enclosed, Received};
 use rustix::io::Errno;
 use rustix::net::RecvFlags;
 
-use super::exchange::{Exchange, Lost};
+use super::attempt::Lost;
+use super::exchange::Exchange;
+use super::link::Reader;
 use crate::nginx::ffi;
 
 /// The most buffers that are filled at once.
 const MOST: usize = 64;
 
+/// How a connection of a request is read.
+pub const READER: Reader = Reader { bytes: receive, chain: receive_chain };
+
 const AGAIN: isize = ffi::NGX_AGAIN;
 const ERROR: isize = ffi::NGX_ERROR;
 
 /// `ngx_connection_t::recv`.
-pub unsafe extern "C" fn receive(
-    connection: *mut ffi::ngx_connection_t,
-    start: *mut u8,
-    size: usize,
-) -> isize {
+unsafe extern "C" fn receive(connection: *mut ffi::ngx_connection_t, start: *mut u8, size: usize) -> isize {
     catch!(ERROR, {
         // SAFETY: nginx's own buffer, which it has for this.
         let room = unsafe { slice::from_raw_parts_mut(start, size) };
@@ -35,7 +36,7 @@ pub unsafe extern "C" fn receive(
 }
 
 /// `ngx_connection_t::recv_chain`: fills the free ends of buffers.
-pub unsafe extern "C" fn receive_chain(
+unsafe extern "C" fn receive_chain(
     connection: *mut ffi::ngx_connection_t,
     chain: *mut ffi::ngx_chain_t,
     limit: ffi::off_t,
@@ -77,7 +78,7 @@ unsafe fn receive_into(
     let exchange = unsafe { Exchange::of((*connection).data.cast()) };
     // SAFETY: the request is alive, so is its exchange; nobody else uses it during the call.
     let exchange = unsafe { &mut *exchange };
-    if exchange.is_over() {
+    if exchange.is_read() {
         event.set_ready(0);
         return exchange.answer_when_over(event);
     }

@@ -4,8 +4,11 @@
 
 #![allow(unsafe_code, reason = "called by nginx; ends its upstream, and its request")]
 
-use super::exchange::{Exchange, Failure, State};
-use super::handler;
+use oxwsgi_client::reply::Stage;
+
+use super::attempt::State;
+use super::exchange::{Exchange, Failure};
+use super::setup;
 use crate::nginx::ffi;
 use crate::nginx::record::Request;
 
@@ -16,8 +19,9 @@ enum Decision {
     Again,
     /// Answer with this status, and say after how many seconds to come again.
     Status(u16, Option<u64>),
-    /// nginx's cache has an old answer that is good enough now.
-    Stale(*mut ffi::ngx_event_t),
+    /// Have nginx read, and find that it cannot: the reply stops where it is, or nginx's cache has an old answer that is good
+    /// enough now.
+    Fail(*mut ffi::ngx_event_t),
 }
 
 /// The event of a request with a [`Failure`].
@@ -35,6 +39,13 @@ pub unsafe extern "C" fn on_posted(event: *mut ffi::ngx_event_t) {
 }
 
 fn decide(exchange: &mut Exchange) -> Option<Decision> {
+    if exchange.failure.is_none() {
+        exchange.judge_loss();
+        // What it has come to, without a head, is for the next time.
+        let attempt = exchange.attempt.as_ref()?;
+        let is_broken = attempt.state == State::Stopped && attempt.reply.stage != Stage::Silent;
+        return is_broken.then(|| Decision::Fail(attempt.connection.socket.read()));
+    }
     let (status, delay) = match exchange.failure.take()? {
         Failure::Status(status, delay) => (status, delay),
         Failure::Again(again) => match exchange.retries.count(again, &exchange.group.settings) {
@@ -54,7 +65,7 @@ fn decide(exchange: &mut Exchange) -> Option<Decision> {
         attempt.state = State::Stopped;
         let event = attempt.connection.socket.read();
         exchange.is_left_to_nginx = true;
-        return Some(Decision::Stale(event));
+        return Some(Decision::Fail(event));
     }
     Some(Decision::Status(status, delay))
 }
@@ -76,7 +87,7 @@ unsafe fn carry_out(exchange: *mut Exchange, decision: Decision) {
     let r = request.as_raw();
     // SAFETY: the request is alive; read by value.
     let connection = unsafe { (*r).connection };
-    if let Decision::Stale(event) = decision {
+    if let Decision::Fail(event) = decision {
         // SAFETY: the event of a connection in the hands of nginx's upstream module; the read it leads to fails.
         unsafe { (*event).set_ready(1) };
         // SAFETY: as above; read by value.
@@ -92,7 +103,7 @@ unsafe fn carry_out(exchange: *mut Exchange, decision: Decision) {
     match decision {
         Decision::Again => {
             // SAFETY: the request is alive, for its count is as it was.
-            let prepared = handler::prepare(unsafe { &mut *exchange });
+            let prepared = setup::prepare(unsafe { &mut *exchange });
             match prepared {
                 // SAFETY: as above; its upstream is set up.
                 Ok(()) => unsafe { ffi::ngx_http_upstream_init(r) },
@@ -105,10 +116,16 @@ unsafe fn carry_out(exchange: *mut Exchange, decision: Decision) {
                 // Without memory the answer is sent without it.
                 let _ = request.add_header(c"Retry-After", delay.to_string().as_bytes());
             }
-            // SAFETY: the request is alive, for its count is as it was.
+            // SAFETY: the request is alive, for its count is as it was; read by value.
+            if unsafe { (*r).reading_body() } != 0 {
+                // nginx will close the connection, for it does not read the rest of the body; so the client is told.
+                // SAFETY: as above.
+                unsafe { (*r).set_keepalive(0) };
+            }
+            // SAFETY: as above.
             unsafe { ffi::ngx_http_finalize_request(r, status as ffi::ngx_int_t) };
         }
-        Decision::Stale(_) => {}
+        Decision::Fail(_) => {}
     }
     // SAFETY: a connection outlives its requests until this has been called.
     unsafe { ffi::ngx_http_run_posted_requests(connection) };

@@ -18,7 +18,8 @@ use oxwsgi_core::report::Level;
 use rustix::io::Errno;
 use rustix::net::RecvFlags;
 
-use super::exchange::{Attempt, Exchange};
+use super::attempt::Attempt;
+use super::exchange::Exchange;
 use super::group::Group;
 use super::lines::Lines;
 use super::link::User;
@@ -66,7 +67,7 @@ impl Context {
     pub fn of(exchange: &Exchange) -> Self {
         let request = exchange.request();
         let text = [b", client: ", request.client(), b", request: \"", request.line(), b"\""].concat();
-        Self { lines: Lines::to(request.location_log(), exchange), text: text.into() }
+        Self { lines: exchange.lines_to(request.location_log()), text: text.into() }
     }
 }
 
@@ -80,7 +81,11 @@ impl Exchange {
         let is_answered = match self.finished {
             Some(ffi::NGX_OK | ffi::NGX_AGAIN | ffi::NGX_DECLINED) => true,
             // The server answers with its own page.
-            Some(status) => status >= ffi::NGX_HTTP_SPECIAL_RESPONSE && upstream.header_sent() == 0 && status != ffi::NGX_HTTP_CLIENT_CLOSED_REQUEST,
+            Some(status) => {
+                status >= ffi::NGX_HTTP_SPECIAL_RESPONSE
+                    && upstream.header_sent() == 0
+                    && status != ffi::NGX_HTTP_CLIENT_CLOSED_REQUEST
+            }
             None => false,
         };
         is_well && is_answered && self.stage() != Stage::Silent
@@ -99,7 +104,7 @@ pub fn take_read_bytes(exchange: &mut Exchange) {
         let buffer = &(*upstream).buffer;
         slice::from_raw_parts(buffer.pos, buffer.last.offset_from_unsigned(buffer.pos))
     };
-    let mut sink = Discarded { lines: Lines::of(exchange), text: &[], unsent: &mut 0 };
+    let mut sink = Discarded { lines: exchange.lines(), text: &[], unsent: &mut 0 };
     exchange.feed(bytes, &mut sink);
 }
 

@@ -13,7 +13,8 @@ use oxwsgi_core::borrowed::Bytes;
 use oxwsgi_core::exchange::{FlowError, Head, Send};
 use oxwsgi_core::report::Level;
 
-use super::exchange::{Exchange, State};
+use super::attempt::State;
+use super::exchange::Exchange;
 use super::lines::Lines;
 use crate::nginx::record::Request;
 use crate::nginx::{ffi, text};
@@ -43,7 +44,7 @@ fn take(exchange: &mut Exchange, count: usize) -> ffi::ngx_int_t {
     let bytes = unsafe { slice::from_raw_parts(buffer.last, count) };
     // SAFETY: as above.
     buffer.last = unsafe { buffer.last.add(count) };
-    let mut sink = Pieces { request: exchange.request(), upstream, lines: Lines::of(exchange) };
+    let mut sink = Pieces { request: exchange.request(), upstream, lines: exchange.lines() };
     exchange.feed(bytes, &mut sink);
     let state = exchange.attempt.as_ref().map(|attempt| attempt.state);
     if exchange.stage() == Stage::Complete {
@@ -106,9 +107,8 @@ impl<'r> Pieces<'r> {
         record.log = log;
         let room = &mut pool.room::<ffi::ngx_file_t>(1).map_err(|_| FlowError::Failed)?[0];
         // SAFETY: the request's pool; the row gets a record of this size.
-        let row = unsafe {
-            ffi::ngx_pool_cleanup_add(pool.as_raw(), size_of::<ffi::ngx_pool_cleanup_file_t>())
-        };
+        let row =
+            unsafe { ffi::ngx_pool_cleanup_add(pool.as_raw(), size_of::<ffi::ngx_pool_cleanup_file_t>()) };
         if row.is_null() {
             return Err(FlowError::Failed);
         }

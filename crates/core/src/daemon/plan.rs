@@ -30,12 +30,12 @@ pub struct Plan {
     pub groups: Vec<Group>,
 }
 
-/// Facts about the server (`apache.version` and its like).
+/// Facts about the server. What names httpd's own (`apache.version` and its like) is there under httpd only.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Server {
     /// What it is, and so what its settings are called.
     pub dialect: Dialect,
-    /// Major, minor, patch; all 0 where the server is not httpd.
+    /// Major, minor, patch: `apache.version`.
     pub version: [u32; 3],
     /// `apache.description`; name and version of a server that is not httpd.
     pub description: Vec<u8>,

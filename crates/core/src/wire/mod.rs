@@ -27,4 +27,6 @@ pub use reply::{
     encode_data_header, encode_end, encode_file, encode_head, encode_hello, encode_log, encode_read,
     encode_retry,
 };
-pub use request::{DecodedRequest, Inline, LAST_SEQUENCE, LONGEST_REQUEST, RequestHead, encode_request, set_sequence};
+pub use request::{
+    DecodedRequest, Inline, LAST_SEQUENCE, LONGEST_REQUEST, RequestHead, encode_request, set_sequence,
+};

@@ -304,6 +304,7 @@ impl Attendant {
             tally: &place.tally,
             is_activity: !view.target.ignore_activity,
             control: place.control,
+            dialect: place.dialect,
             mute: &mute,
         };
         self.output.clear();

@@ -6,6 +6,7 @@ use std::os::fd::{AsFd, BorrowedFd};
 
 use oxwsgi_core::borrowed::Bytes;
 use oxwsgi_core::daemon::board::{Mark, Process};
+use oxwsgi_core::dialect::Dialect;
 use oxwsgi_core::exchange::{Exchange, FlowError, Head, Outcome, RetryReason, Send};
 use oxwsgi_core::os::file;
 use oxwsgi_core::os::packet::Wait;
@@ -41,6 +42,8 @@ pub struct Surroundings<'a> {
     pub is_activity: bool,
     /// The process's log.
     pub control: &'static Control,
+    /// Whose words messages use.
+    pub dialect: Dialect,
     /// Stops events on the connection: what comes from now on is the request's body.
     pub mute: &'a (dyn Fn() + Sync),
 }
@@ -215,7 +218,8 @@ impl<'a> SocketExchange<'a> {
     fn fail(&mut self, error: &io::Error) -> FlowError {
         self.error = match error.kind() {
             io::ErrorKind::WouldBlock => {
-                "the server did not take or send anything for the time of socket-timeout".to_owned()
+                let option = self.around.dialect.option("socket-timeout");
+                format!("the server did not take or send anything for the time of {option}")
             }
             _ => error.to_string(),
         };

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use oxwsgi_core::boundary::guard;
 use oxwsgi_core::daemon::board::{Board, Process, State};
 use oxwsgi_core::daemon::{Limits, Reason};
+use oxwsgi_core::dialect::Dialect;
 use oxwsgi_core::exchange::{Exchange, Outcome, RemoteExchange, RetryReason};
 use oxwsgi_core::os::packet::Wait;
 use oxwsgi_core::os::{process, withheld};
@@ -46,12 +47,14 @@ pub struct Workplace {
     pub tally: Tally,
     /// The socket to the supervisor.
     pub control: &'static Control,
+    /// Whose words messages use.
+    pub dialect: Dialect,
 }
 
 impl Workplace {
     /// For these orders.
     pub fn new(orders: Orders, control: &'static Control) -> std::io::Result<&'static Self> {
-        let Orders { group, slot, peers, listener, board, .. } = orders;
+        let Orders { group, server, slot, peers, listener, board, .. } = orders;
         let queue = Queue::new(listener)?;
         let place = Self {
             group: String::from_utf8_lossy(&group.name).into_owned(),
@@ -65,6 +68,7 @@ impl Workplace {
             connections: Connections::new(),
             crew: Crew::default(),
             control,
+            dialect: server.dialect,
         };
         Ok(Box::leak(Box::new(place)))
     }

@@ -20,7 +20,7 @@ pub fn add<'py>(
         env!("CARGO_PKG_VERSION").split('.').filter_map(|part| part.parse().ok()).collect();
     oxwsgi.set(py, c"version", &py.numbers(&version)?)?;
     oxwsgi.set(py, c"__version__", &py.text(env!("CARGO_PKG_VERSION"))?)?;
-    if settings.server_version != [0; 3] {
+    if settings.is_httpd() {
         add_apache(py, settings)?;
     }
     Ok(callbacks)

@@ -82,7 +82,7 @@ impl EnvironTemplate {
         set(c"wsgi.input", py.none())?;
         set(c"wsgi.errors", py.none())?;
         set(c"mod_wsgi.version", py.numbers(&COMPATIBILITY)?)?;
-        if settings.server_version != [0; 3] {
+        if settings.is_httpd() {
             set(c"apache.version", py.numbers(&settings.server_version)?)?;
         }
         set(c"mod_wsgi.thread_id", py.none())?;

@@ -163,7 +163,11 @@ fn add_python_path(py: Attached<'_>, place: &Place) {
     }
     if let Err(raised) = embedded_module::add_python_path(py, &settings.python_path) {
         let exception = raised.take();
-        let source = if settings.is_daemon() { "python-path" } else { "WSGIPythonPath" };
+        let source = if settings.is_daemon() {
+            settings.dialect.option("python-path")
+        } else {
+            "WSGIPythonPath".into()
+        };
         let mut lines = vec![format!(
             "{}: A directory of {source} could not be added to sys.path of {}.",
             Number(91),

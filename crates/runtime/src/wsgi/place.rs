@@ -56,9 +56,10 @@ impl Place {
         (refused && !self.cure_told.replace(true)).then(|| {
             format!(
                 "{}: An extension module refuses to be used in sub-interpreter '{}'. Let the application run in the \
-                 main interpreter: WSGIApplicationGroup %{{GLOBAL}}",
+                 main interpreter: {} %{{GLOBAL}}",
                 Number(1003),
-                String::from_utf8_lossy(&self.group)
+                String::from_utf8_lossy(&self.group),
+                self.settings.dialect.application_group()
             )
         })
     }

@@ -5,6 +5,7 @@ use std::ffi::CString;
 use oxwsgi_core::abi::{LogSink, Start};
 use oxwsgi_core::borrowed::{Bytes, Slice};
 use oxwsgi_core::daemon::{Group, Server};
+use oxwsgi_core::dialect::Dialect;
 use oxwsgi_core::report::Level;
 
 use crate::python::{Configuration, HashSeed};
@@ -34,6 +35,7 @@ pub struct Settings {
     pub process_group: Vec<u8>,
     pub maximum_processes: u32,
     pub threads_per_process: u32,
+    pub dialect: Dialect,
     pub server_version: [u32; 3],
     pub server_description: Vec<u8>,
     pub mpm_name: Vec<u8>,
@@ -62,6 +64,8 @@ impl From<&Start<'_>> for Settings {
             process_group: start.process_group.to_vec(),
             maximum_processes: start.maximum_processes,
             threads_per_process: start.threads_per_process,
+            // No other server runs Python in its own processes.
+            dialect: Dialect::Httpd,
             server_version: start.server_version,
             server_description: start.server_description.to_vec(),
             mpm_name: start.mpm_name.to_vec(),
@@ -95,6 +99,7 @@ impl Settings {
             process_group: group.name.clone(),
             maximum_processes: group.processes,
             threads_per_process: group.threads,
+            dialect: server.dialect,
             server_version: server.version,
             server_description: server.description.clone(),
             mpm_name: server.mpm_name.clone(),
@@ -110,6 +115,11 @@ impl Settings {
     /// Whether this is a daemon process that runs scripts and serves no requests.
     pub const fn is_service(&self) -> bool {
         self.is_daemon() && self.threads_per_process == 0
+    }
+
+    /// Whether the server is httpd, of which an application can learn more.
+    pub fn is_httpd(&self) -> bool {
+        self.dialect == Dialect::Httpd
     }
 
     /// The name of the process group, for log lines.

@@ -9,5 +9,6 @@ mod bodies;
 mod ending;
 mod limits;
 mod modules;
+mod nginx;
 mod python;
 mod serving;

@@ -118,7 +118,11 @@ fn an_import_that_fails_is_logged_and_tried_again() {
             "line 1, in <module>",
         ),
         ("empty", "WSGI0107: SystemExit exception raised loading WSGI module 'empty' for", "SystemExit: 3"),
-        ("", "WSGI0106: ValueError exception raised loading WSGI module '' for", "ValueError"),
+        (
+            "",
+            "WSGI0106: ValueError exception raised loading WSGI module '' for",
+            "ValueError: Empty module name",
+        ),
     ] {
         for _ in 0..2 {
             let answer = ask(&worker, module, "application");
@@ -126,9 +130,8 @@ fn an_import_that_fails_is_logged_and_tried_again() {
             assert_eq!((count(&answer, first), count(&answer, last)), (1, 1), "{:?}", answer.log);
         }
     }
-    let stage = stage.module("web.py", WEB);
+    std::fs::write(stage.folder.path().join("path/web.py"), WEB).unwrap();
     assert_eq!(ask(&worker, "web", "application").text(), "web");
-    drop(stage);
 }
 
 #[test]
@@ -148,10 +151,9 @@ fn a_module_does_not_change() {
     let mut connection = worker.connect();
     let request = || Request { module: Some("web"), mtime: 1, ..Request::to("/") };
     assert_eq!(connection.ask(&request()).text(), "web");
-    let stage = stage.module("web.py", "raise RuntimeError\n");
+    std::fs::write(stage.folder.path().join("path/web.py"), "raise RuntimeError\n").unwrap();
     let later = Request { mtime: 2, ..request() };
     assert_eq!(connection.ask(&later).text(), "web");
-    drop(stage);
 }
 
 #[test]
@@ -306,7 +308,8 @@ fn a_factory_that_takes_too_long_is_not_loaded_in_time() {
     });
     let mut worker = stage.ready();
     let request = Request { module: Some("web"), callable: "create_app", factory: true, ..Request::to("/") };
-    worker.connect().send(&request).unwrap();
+    let mut connection = worker.connect();
+    connection.send(&request).unwrap();
     worker.expect(&oxwsgi_core::daemon::FromWorker::Ending(Reason::StartupTimeout));
     wait_for("the end", || worker.child.try_wait().unwrap().is_some());
 }

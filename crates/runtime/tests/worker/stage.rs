@@ -19,6 +19,7 @@ use oxwsgi_core::daemon::{
     FromWorker, Group, Import, Limits, LogTarget, Python, Reason, Resources, Server, ToWorker, bootstrap,
     decode, encode,
 };
+use oxwsgi_core::dialect::Dialect;
 use oxwsgi_core::exchange::{Outcome, RetryReason, Send};
 use oxwsgi_core::os::packet::{self, Wait};
 use oxwsgi_core::report::Level;
@@ -34,6 +35,7 @@ const PATIENCE: Duration = Duration::from_secs(20);
 pub struct Stage {
     pub folder: tempfile::TempDir,
     pub group: Group,
+    pub server: Server,
 }
 
 /// A worker and its supervisor.
@@ -90,7 +92,8 @@ impl Stage {
             },
             imports: Vec::new(),
         };
-        Self { folder, group }
+        let server = Server { version: [2, 4, 62], ..Server::default() };
+        Self { folder, group, server }
     }
 
     pub fn script(&self) -> PathBuf {
@@ -108,6 +111,12 @@ impl Stage {
     pub fn import(mut self) -> Self {
         let script = self.script().as_os_str().as_bytes().to_vec();
         self.group.imports.push(Import { script, ..Import::default() });
+        self
+    }
+
+    /// Has nginx for the server.
+    pub fn under_nginx(mut self) -> Self {
+        self.server = Server { dialect: Dialect::Nginx, version: [1, 26, 3], ..Server::default() };
         self
     }
 
@@ -171,7 +180,7 @@ impl Stage {
         process.set_pid(child.id());
         let message = ToWorker::Start {
             group: Box::new(self.group.clone()),
-            server: Server { version: [2, 4, 62], ..Server::default() },
+            server: self.server.clone(),
             slot: 0,
             epoch: board.next_epoch(),
             // SAFETY: takes nothing and cannot fail.
