@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 
-from harness.lane import REFERENCE, REFERENCE_6, Lane
+from harness.lane import HTTPD, NGINX, REFERENCE, REFERENCE_6, Lane
 
 NUMBER = re.compile(r"WSGI\d{4}")
 
@@ -39,11 +39,17 @@ _NOISE = {
     REFERENCE_6: [r"AH00052: .*Segmentation fault", r"AH0004[56]: child process \d+ still did not exit"],
 }
 
+_NOISE_OF_SERVER = {
+    # Its event MPM says so when a connection ends in the moment its child stops.
+    HTTPD: [r"AH0309[23]: .*apr_pollset_add failure"],
+    # It warns of its usual business, in words of its own.
+    NGINX: [r"(a client request body|an upstream response) is buffered to a temporary file"],
+}
+
 
 def noise(lane: Lane) -> list[str]:
     """Regular expressions for what is no fault of any test."""
-    # httpd's event MPM says the first when a connection ends in the moment its child stops.
-    return [r"AH0309[23]: .*apr_pollset_add failure", *_NOISE.get(lane.gateway, [])]
+    return [*_NOISE_OF_SERVER[lane.server], *_NOISE.get(lane.gateway, [])]
 
 
 def pattern(lane: Lane, what: str) -> str:

@@ -10,7 +10,7 @@ import pytest
 from harness.processes import Process
 from harness.wait import wait_until
 
-PAGES = "wsgi_pass ${apps}/nginx/pages.wsgi; wsgi_script_name /app;"
+PAGES = "wsgi_pass ${apps}/nginx/pages.wsgi;"
 
 
 @pytest.fixture(scope="module")
@@ -21,24 +21,21 @@ def server(start_shared):
         add_header X-Cache $upstream_cache_status;
         location /app {{ {PAGES} wsgi_cache zone; wsgi_cache_valid 200 1m; }}
         location /plain {{ {PAGES} }}
-        location /headers-decide {{ {PAGES} wsgi_script_name /headers-decide; wsgi_cache zone; }}
+        location /headers-decide {{ {PAGES} wsgi_cache zone; }}
         location /short {{
             {PAGES}
-            wsgi_script_name /short;
             wsgi_cache zone;
             wsgi_cache_valid 200 1s;
             wsgi_cache_use_stale error timeout http_500 updating;
         }}
         location /locked {{
             {PAGES}
-            wsgi_script_name /locked;
             wsgi_cache zone;
             wsgi_cache_valid 200 1m;
             wsgi_cache_lock on;
         }}
         location /bypassed {{
             {PAGES}
-            wsgi_script_name /bypassed;
             wsgi_cache zone;
             wsgi_cache_valid 200 1m;
             wsgi_cache_bypass $arg_fresh;
@@ -46,13 +43,12 @@ def server(start_shared):
         }}
         location /posts {{
             {PAGES}
-            wsgi_script_name /posts;
             wsgi_cache zone;
             wsgi_cache_valid 200 1m;
             wsgi_cache_methods POST;
         }}
         location /second {{
-            {PAGES} wsgi_script_name /second; wsgi_cache zone; wsgi_cache_valid 200 1m; wsgi_cache_min_uses 2;
+            {PAGES} wsgi_cache zone; wsgi_cache_valid 200 1m; wsgi_cache_min_uses 2;
         }}
         location /files {{ wsgi_pass ${{apps}}/file_wrapper.wsgi; wsgi_cache zone; wsgi_cache_valid 200 1m; }}
         """,
@@ -201,9 +197,14 @@ def test_a_hit_needs_no_process(start, letters):
 def store(start):
     return start(
         f"""
-        root ${{root}}/stored;
-        location /app {{ try_files $uri @application; }}
-        location @application {{ {PAGES} wsgi_store on; wsgi_store_access user:rw group:r all:r; }}
+        location /app {{ root ${{root}}/stored; try_files $uri @application; }}
+        location @application {{
+            {PAGES}
+            wsgi_script_name /app;
+            root ${{root}}/stored;
+            wsgi_store on;
+            wsgi_store_access user:rw group:r all:r;
+        }}
         """,
         http="wsgi_daemon_process g; wsgi_process_group g;",
         folders=["stored"],

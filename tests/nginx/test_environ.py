@@ -43,7 +43,7 @@ def server(start_shared, certificate):
         }}
         location /rewritten {{ rewrite ^/rewritten/(.*)$ /plain/new/$1?added=1 last; }}
         location /if {{
-            if ($arg_serve) {{ {PAGES} }}
+            if ($arg_serve) {{ {PAGES} break; }}
             return 404;
         }}
         location /named {{ try_files /nothing @application; }}

@@ -63,18 +63,16 @@ class TestRanges:
         ("asked", "start", "end"),
         [("0-9", 0, 10), ("100-", 100, 5000), ("-5", 4995, 5000), ("4999-9000", 4999, 5000)],
     )
-    @pytest.mark.parametrize("path", ["/ranges/text?size=5000", "/app/text?size=5000&Accept-Ranges=bytes"])
-    def test_a_part(self, server, letters, path, asked, start, end):
-        response = server.get(path, headers={"Range": f"bytes={asked}"})
+    def test_a_part(self, server, letters, asked, start, end):
+        response = server.get("/ranges/text?size=5000", headers={"Range": f"bytes={asked}"})
         assert response.status_code == 206
         assert response.content == letters(5000)[start:end]
         assert response.headers["Content-Range"] == f"bytes {start}-{end - 1}/5000"
 
     def test_several_parts(self, server, letters):
+        """Of what comes from an upstream nginx gives one range only, or all."""
         response = server.get("/ranges/text?size=5000", headers={"Range": "bytes=0-4,100-104"})
-        assert response.status_code == 206
-        assert letters(5) in response.content
-        assert letters(5000)[100:105] in response.content
+        assert (response.status_code, response.content) == (200, letters(5000))
 
     def test_a_large_reply(self, server, letters):
         response = server.get("/ranges/text?size=3000000", headers={"Range": "bytes=2000000-2000999"})
@@ -83,9 +81,12 @@ class TestRanges:
     def test_beyond_the_end(self, server):
         assert server.get("/ranges/text?size=10", headers={"Range": "bytes=10-20"}).status_code == 416
 
-    def test_only_where_it_is_asked_for(self, server):
-        response = server.get("/app/text?size=5000", headers={"Range": "bytes=0-9"})
+    @pytest.mark.parametrize("query", ["", "&Accept-Ranges=bytes"])
+    def test_only_where_it_is_asked_for(self, server, query):
+        """Else ranges are the application's affair, as are its headers about them."""
+        response = server.get(f"/app/text?size=5000{query}", headers={"Range": "bytes=0-9"})
         assert (response.status_code, len(response.content)) == (200, 5000)
+        assert ("Accept-Ranges" in response.headers) == bool(query)
 
     def test_not_of_a_reply_of_unknown_length(self, server):
         response = server.get("/ranges/blocks?count=2&size=10", headers={"Range": "bytes=0-9"})

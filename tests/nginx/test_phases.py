@@ -68,6 +68,7 @@ class TestErrorPage:
             assert response.status_code == 500
             assert "Traceback" not in response.text
 
+    @pytest.mark.provokes("No such file or directory")
     def test_an_application_for_a_file_that_is_not_there(self, server):
         response = server.get("/static/nothing")
         assert (response.status_code, response.text) == (200, "abcde")

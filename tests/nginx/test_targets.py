@@ -136,11 +136,12 @@ def test_a_script_without_the_callable(server):
     assert server.get("/no-callable").status_code == 404
 
 
-@pytest.mark.provokes("WSGI0135")
+@pytest.mark.provokes("WSGI0105")
+@pytest.mark.allows("late.wsgi")
 def test_a_script_that_is_not_there(start):
-    """Is a warning of the configuration, and found when it is put there."""
+    """Is a warning of the configuration, an error of a request, and found when it is put there."""
     server = start('location / { wsgi_pass "${root}/site/late.wsgi"; }')
-    assert server.get("/").status_code == 404
+    assert server.get("/").status_code == 500
     server.write("site/late.wsgi", APPLICATION.replace("{NAME}", "late"))
     assert server.get("/").text.startswith("late ")
 

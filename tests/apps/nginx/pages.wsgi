@@ -15,7 +15,7 @@
 /ignore               "ignored", the body unread
 /begun                sends "begun", then reads the body and sends its length
 /endless?size=S       blocks of S bytes until it is closed or an error is raised
-/finite?size=N&block=S   N bytes in blocks of S; notes its end
+/finite?size=N&block=S   N bytes in blocks of S, after=T seconds; notes its end
 /report               JSON: how the last /endless, /finite, /body or /sleep ended
 """
 
@@ -157,6 +157,7 @@ def finite(environ, start_response, query):
     report.clear()
     asked = dict(query)
     size, block = int(asked["size"]), int(asked["block"])
+    time.sleep(float(asked.get("after", 0)))
     start_response("200 OK", [("Content-Type", "text/plain"), ("Content-Length", str(size))])
     sent = 0
     try:
