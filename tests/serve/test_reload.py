@@ -5,7 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-pytestmark = pytest.mark.parametrize("placement", ["daemon", "embedded"], indirect=True)
+pytestmark = pytest.mark.every_placement
 
 PAGE = """\
 from words import word
@@ -92,7 +92,7 @@ def test_a_request_in_progress_is_finished(serve, write):
     first = run.ask("/").text
     with ThreadPoolExecutor(1) as pool:
         slow = pool.submit(run.ask, "/slow")
-        # The request has begun when httpd's child has read it; the reload takes longer than that.
+        # The request has begun when the server has read it; the reload takes longer than that.
         write("other.py", "x = 1\n")
         run.until(lambda: "Reloaded" in run.output, "the reload")
         answer = slow.result(20)

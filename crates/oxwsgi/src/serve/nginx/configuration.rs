@@ -239,7 +239,11 @@ impl Configuration {
         let site = &self.site;
         let Some(group) = self.group() else { return Ok(()) };
         out.push_str("### The application: in a server block\n\n");
-        let _ = writeln!(out, "wsgi_process_group {};\n", group.name);
+        let _ = writeln!(
+            out,
+            "# It runs in the processes that are defined above.\nwsgi_process_group {};\n",
+            group.name
+        );
         out.push_str(
             "# The application does its own authentication, and decides how large a request may be.\n\
              wsgi_pass_authorization on;\nclient_max_body_size 1g;\n\n",
@@ -267,7 +271,10 @@ impl Configuration {
         let pass = format!("{{\n    wsgi_pass {};\n}}\n", word(&format!("{script}{callable}")));
         let mount = site.mount.as_str();
         if mount == "/" {
-            let _ = writeln!(out, "location / {pass}");
+            let _ = writeln!(
+                out,
+                "# The script, and its callable if that has another name than usual.\nlocation / {pass}"
+            );
         } else {
             let _ = writeln!(
                 out,
