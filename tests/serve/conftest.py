@@ -198,6 +198,7 @@ class Run:
     errors: str = ""
     url: str = ""
     readers: list = field(default_factory=list)
+    groups: set = field(default_factory=set)
 
     def read(self, stream, name):
         def run():
@@ -224,6 +225,7 @@ class Run:
         found = URL_LINE.search(self.output)
         assert found, f"ended with status {self.process.returncode}\n{self.told()}"
         self.url = found[1]
+        self.processes()
         return self
 
     @property
@@ -250,15 +252,27 @@ class Run:
         return self.ended(seconds)
 
     def processes(self):
-        """Processes of this run but the command: their environment has its temporary directory."""
+        """Processes of this run but the command: their environment has its temporary directory.
+
+        nginx writes titles over its environment: that of its first process names the directory, too, and all
+        are of its process group, which is remembered for when that process is gone.
+        """
         mark = f"\0TMPDIR={self.temporary}\0".encode()
-        found = []
-        for entry in Path("/proc").iterdir():
+        pids = [int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdigit()]
+        found = set()
+        for pid in pids:
             with contextlib.suppress(OSError):
                 # A process that has ended and was not waited for yet has none.
-                if entry.name.isdigit() and mark in b"\0" + (entry / "environ").read_bytes():
-                    found.append(int(entry.name))
-        return [pid for pid in found if pid != self.process.pid]
+                if mark in b"\0" + Path(f"/proc/{pid}/environ").read_bytes():
+                    found.add(pid)
+                title = command_line(pid)
+                if title.startswith("nginx: master process ") and f"{self.temporary}/" in title:
+                    self.groups.add(os.getpgid(pid))
+        for pid in pids:
+            with contextlib.suppress(OSError):
+                if os.getpgid(pid) in self.groups and command_line(pid):
+                    found.add(pid)
+        return sorted(found - {self.process.pid})
 
     def server(self):
         """Those of the server itself, the oldest first.

@@ -219,8 +219,9 @@ impl Found {
             self.configuration(options, purpose, &listen, script.clone(), private.path().to_path_buf())?;
         let file = private.write(self.installed.file_name(), &configuration)?;
 
+        let own_script = matches!(self.target.source, Source::Script { .. }).then_some(script.as_path());
         let watcher = match options.reload {
-            true => Some(Watcher::start(&self.target.project, &script, events.change_teller())?),
+            true => Some(Watcher::start(&self.target.project, own_script, events.change_teller())?),
             false => None,
         };
         let (server, out, err) =

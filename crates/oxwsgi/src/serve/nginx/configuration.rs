@@ -49,7 +49,8 @@ impl Configuration {
         self.head(&mut out);
         let _ = writeln!(
             out,
-            "### The application: at the top of nginx.conf\n\nload_module {};\n",
+            "### The application: at the top of nginx.conf\n\n\
+             # It fits the version of nginx that it was built for.\nload_module {};\n",
             quoted(&self.site.module)?
         );
         self.server_processes(&mut out)?;
