@@ -1,6 +1,7 @@
 # What a person needs is in `make help`; each target installs what it lacks.
 
 PORT ?= 8000
+SERVER ?= apache
 PREFIX ?= /usr/local
 DESTDIR ?=
 APXS ?= $(shell command -v apxs || command -v apxs2)
@@ -35,15 +36,17 @@ build: setup ## Build the module, the runtime and the command.
 nginx: build ## Build the module for nginx, too.
 	@./tools/apt-install $(NGINX_PACKAGES)
 	cargo build --release --no-default-features --features nginx --package mod_oxwsgi --target-dir $(NGINX)
-	ln -sf libmod_oxwsgi.so $(NGINX)/release/ngx_http_oxwsgi_module.so
+	@# Under its own name, beside what belongs to it.
+	ln -sf ../nginx/release/libmod_oxwsgi.so $(RELEASE)/ngx_http_oxwsgi_module.so
 
-demo: build ## Serve the example on http://127.0.0.1:8000 (PORT=...).
+demo: build $(filter nginx,$(SERVER)) ## Serve the example on http://127.0.0.1:8000 (PORT=..., SERVER=nginx).
 	@mkdir -p $(DEMO)
 	@install -m 755 $(RELEASE)/libmod_oxwsgi.so $(RELEASE)/liboxwsgi_runtime.so $(RELEASE)/oxwsgi $(DEMO)/
+	@test $(SERVER) != nginx || install -m 755 $(RELEASE)/ngx_http_oxwsgi_module.so $(DEMO)/
 	@cp -R examples/hello_flask $(DEMO)/ && chmod -R a+rX $(DEMO)
 	@test -x $(DEMO)/venv/bin/flask || { $(PYTHON) -m venv $(DEMO)/venv && \
 		$(DEMO)/venv/bin/pip install --quiet -r examples/hello_flask/requirements.txt; }
-	@$(DEMO)/oxwsgi serve $(DEMO)/hello_flask --python $(DEMO)/venv --port $(PORT)
+	@$(DEMO)/oxwsgi serve $(DEMO)/hello_flask --server $(SERVER) --python $(DEMO)/venv --port $(PORT)
 
 test: test-unit test-integration test-reference ## Build and run all tests but the slow ones.
 

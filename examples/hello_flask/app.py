@@ -23,7 +23,7 @@ def facts(environ):
     """What runs this, as rows of a table."""
     group = environ.get("mod_wsgi.process_group")
     if group is None:
-        mode = "not inside httpd"
+        mode = "without a WSGI module"
     else:
         mode = f"daemon process group {group}" if group else "embedded in httpd's own process"
     concurrency = [
@@ -39,6 +39,13 @@ def facts(environ):
         ("Runs as", pwd.getpwuid(os.getuid()).pw_name),
         ("Mounted at", environ.get("SCRIPT_NAME") or "/"),
     ]
+
+
+@app.context_processor
+def server():
+    """What its users call it."""
+    software = request.environ.get("SERVER_SOFTWARE", "a server")
+    return {"server": "Apache httpd" if software.startswith("Apache") else software.split("/")[0]}
 
 
 @app.get("/")

@@ -1,10 +1,15 @@
-"""Runs the real command with the real httpd. What the tests of `oxwsgi serve` share.
+"""Runs the real command with the real servers. What the tests of `oxwsgi serve` share.
 
-OXWSGI_TEST_COMMAND  the command (default: target/release/oxwsgi)
-OXWSGI_TEST_MODULE   the Apache module (default: target/release/libmod_oxwsgi.so)
-OXWSGI_TEST_PYTHON   the Python of the applications (default: /usr/bin/python3)
+OXWSGI_TEST_COMMAND       the command (default: target/release/oxwsgi)
+OXWSGI_TEST_MODULE        the Apache module (default: target/release/libmod_oxwsgi.so)
+OXWSGI_TEST_NGINX_MODULE  the nginx module (default: target/nginx/release/libmod_oxwsgi.so)
+OXWSGI_TEST_PYTHON        the Python of the applications (default: /usr/bin/python3)
 
 Run as root, each run is made both as root and as an ordinary user; run as an ordinary user, only as that.
+
+What a server takes part in is tried with httpd and nginx: tests marked `every_server`, and `every_placement`
+where the application may also be inside httpd. The rest is decided before any server starts, in code that
+asks for none, and is tried with httpd, the command's default.
 """
 
 import contextlib
@@ -43,10 +48,52 @@ def command():
     return setting("OXWSGI_TEST_COMMAND", ROOT / "target/release/oxwsgi")
 
 
+def pytest_generate_tests(metafunc):
+    marked = {mark.name for mark in metafunc.definition.iter_markers()}
+    both = [("apache", "daemon"), ("nginx", "daemon")]
+    if "every_server" in marked:
+        metafunc.parametrize(("server", "placement"), both, ids=["apache", "nginx"], indirect=True)
+    if "every_placement" in marked:
+        ids = ["apache", "nginx", "apache-embedded"]
+        metafunc.parametrize(("server", "placement"), [*both, ("apache", "embedded")], ids=ids, indirect=True)
+
+
+@pytest.fixture
+def server(request):
+    """Which server the command runs: "apache", as without an option, or "nginx"."""
+    return getattr(request, "param", "apache")
+
+
+@pytest.fixture
+def server_name(server):
+    """What messages call it."""
+    return {"apache": "httpd", "nginx": "nginx"}[server]
+
+
 @pytest.fixture(scope="session")
-def module(request):
-    given = request.config.getoption("--module", default=None)
-    return setting("OXWSGI_TEST_MODULE", given or ROOT / "target/release/libmod_oxwsgi.so")
+def modules(request):
+    """The module of each server, as built; nginx's stands beside what belongs to it by links."""
+    given = request.config.getoption
+    apache = setting(
+        "OXWSGI_TEST_MODULE", given("--module", default=None) or ROOT / "target/release/libmod_oxwsgi.so"
+    )
+    built = setting(
+        "OXWSGI_TEST_NGINX_MODULE",
+        given("--nginx-module", default=None) or ROOT / "target/nginx/release/libmod_oxwsgi.so",
+    )
+    place = Path(tempfile.mkdtemp(prefix="serve-modules-"))
+    place.chmod(0o755)
+    nginx = place / "ngx_http_oxwsgi_module.so"
+    nginx.symlink_to(built)
+    for name in ("oxwsgi", "liboxwsgi_runtime.so"):
+        (place / name).symlink_to(apache.with_name(name))
+    yield {"apache": apache, "nginx": nginx}
+    shutil.rmtree(place)
+
+
+@pytest.fixture
+def module(modules, server):
+    return modules[server]
 
 
 @pytest.fixture(scope="session")
@@ -59,6 +106,13 @@ def python():
 def httpd():
     path = shutil.which("apache2") or shutil.which("httpd") or "/usr/sbin/apache2"
     assert Path(path).exists(), "httpd is not installed"
+    return path
+
+
+@pytest.fixture(scope="session")
+def nginx():
+    path = shutil.which("nginx") or "/usr/sbin/nginx"
+    assert Path(path).exists(), "nginx is not installed"
     return path
 
 
@@ -144,6 +198,7 @@ class Run:
     errors: str = ""
     url: str = ""
     readers: list = field(default_factory=list)
+    groups: set = field(default_factory=set)
 
     def read(self, stream, name):
         def run():
@@ -170,6 +225,7 @@ class Run:
         found = URL_LINE.search(self.output)
         assert found, f"ended with status {self.process.returncode}\n{self.told()}"
         self.url = found[1]
+        self.processes()
         return self
 
     @property
@@ -196,19 +252,36 @@ class Run:
         return self.ended(seconds)
 
     def processes(self):
-        """Processes of this run but the command: their environment has its temporary directory."""
+        """Processes of this run but the command: their environment has its temporary directory.
+
+        nginx writes titles over its environment: that of its first process names the directory, too, and all
+        are of its process group, which is remembered for when that process is gone.
+        """
         mark = f"\0TMPDIR={self.temporary}\0".encode()
-        found = []
-        for entry in Path("/proc").iterdir():
+        pids = [int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdigit()]
+        found = set()
+        for pid in pids:
             with contextlib.suppress(OSError):
                 # A process that has ended and was not waited for yet has none.
-                if entry.name.isdigit() and mark in b"\0" + (entry / "environ").read_bytes():
-                    found.append(int(entry.name))
-        return [pid for pid in found if pid != self.process.pid]
+                if mark in b"\0" + Path(f"/proc/{pid}/environ").read_bytes():
+                    found.add(pid)
+                title = command_line(pid)
+                if title.startswith("nginx: master process ") and f"{self.temporary}/" in title:
+                    self.groups.add(os.getpgid(pid))
+        for pid in pids:
+            with contextlib.suppress(OSError):
+                if os.getpgid(pid) in self.groups and command_line(pid):
+                    found.add(pid)
+        return sorted(found - {self.process.pid})
 
-    def httpd(self):
-        """Those of httpd itself: their command lines name the private directory."""
-        return [pid for pid in self.processes() if f"{self.temporary}/" in command_line(pid)]
+    def server(self):
+        """Those of the server itself, the oldest first.
+
+        httpd's command lines name the private directory; nginx's say what each process is.
+        """
+        own = [pid for pid in self.processes() if f"{self.temporary}/" in command_line(pid)]
+        nginx = [pid for pid in self.processes() if command_line(pid).startswith("nginx: ")]
+        return sorted({*own, *nginx})
 
     def directories(self):
         return sorted(self.temporary.glob("oxwsgi-serve-*"))
@@ -221,12 +294,13 @@ def placement(request):
 
 
 @pytest.fixture
-def launch(command, module, python, identity, folder, placement):
+def launch(command, module, python, identity, folder, server, placement):
     """Starts `oxwsgi serve` as the user of the test; after the test nothing of it may be left."""
     runs = []
 
     def launch(*arguments, cwd=folder, environment=None, module=module, python=python, port=0, **options):
         line = [command, "serve", *arguments]
+        line += ["--server", server] if server != "apache" else []
         line += ["--embedded"] if placement == "embedded" else []
         line += ["--port", str(port)] if port is not None else []
         line += ["--module", module] if module else []
@@ -258,7 +332,7 @@ def launch(command, module, python, identity, folder, placement):
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
         shutil.rmtree(run.temporary)
-        assert not left, f"processes of httpd are left: {left}\n{run.told()}"
+        assert not left, f"processes of the server are left: {left}\n{run.told()}"
 
 
 @pytest.fixture

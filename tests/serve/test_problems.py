@@ -1,6 +1,7 @@
 """Each thing that can be wrong is one clear message with what to do, and an exit status."""
 
 import os
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -75,6 +76,7 @@ def test_target_that_is_none(refuse, target):
     assert "shop:app" in text
 
 
+@pytest.mark.every_server
 def test_import_error(refuse, write):
     write("web.wsgi", "import sys\n\nimport no_such_package.part\n")
     text = refuse("web.wsgi")
@@ -104,11 +106,13 @@ def test_syntax_error(refuse, write):
     assert "SyntaxError" in refuse("web:app")
 
 
+@pytest.mark.every_server
 def test_exit_while_importing(refuse, write):
     write("web.py", "raise SystemExit(3)\n")
     assert "web:app could not be imported" in refuse("web:app")
 
 
+@pytest.mark.every_server
 def test_missing_module(refuse):
     text = refuse("shop.web:app")
     assert "There is no Python module shop.web" in text
@@ -135,37 +139,80 @@ def test_uncallable(refuse, write):
         assert "def application(environ, start_response)" in text
 
 
-@pytest.mark.parametrize(
-    ("placement", "signal"), [("daemon", "SIGABRT"), ("embedded", "Abort")], indirect=["placement"]
-)
-def test_crash_while_importing(refuse, write, signal):
+@pytest.mark.every_placement
+def test_crash_while_importing(refuse, write, placement):
     write("web.py", "import os\nos.abort()\n")
     text = refuse("web:app")
     assert "web:app crashes the process that imports it" in text
-    assert signal in text
+    assert {"daemon": "SIGABRT", "embedded": "Abort"}[placement] in text
 
 
-def test_missing_apache_module(refuse, command, folder):
+MODULES = {
+    "apache": ("The Apache module mod_oxwsgi.so", "cargo build --release"),
+    "nginx": ("The nginx module ngx_http_oxwsgi_module.so", "make nginx"),
+}
+
+
+@pytest.mark.every_server
+def test_missing_module_of_the_server(refuse, command, folder, server):
     alone = folder / "oxwsgi"
     shutil.copy(command, alone)
-    installed = list(map(str, [alone, "serve", "hello.wsgi", "--port", "0"]))
+    line = list(map(str, [alone, "serve", "hello.wsgi", "--server", server, "--port", "0"]))
     modules = subprocess.run(["apxs", "-q", "LIBEXECDIR"], capture_output=True, text=True).stdout.strip()
     assert not Path(modules, "mod_oxwsgi.so").exists(), "the module is installed here"
-    result = subprocess.run(installed, cwd=folder, capture_output=True, text=True)
+    result = subprocess.run(line, cwd=folder, capture_output=True, text=True)
     assert result.returncode == 1
-    assert "The Apache module mod_oxwsgi.so is not installed" in result.stderr
+    name, cure = MODULES[server]
+    assert f"error: {name} is not installed" in result.stderr
     assert "make install" in result.stderr
+    assert cure in result.stderr
     text = refuse("hello.wsgi", module=folder / "absent.so")
     assert "absent.so cannot be used" in text
 
 
-def test_module_that_is_none(refuse, command, folder):
+@pytest.mark.every_server
+def test_module_that_is_none(refuse, command, folder, server_name):
     wrong = folder / "wrong.so"
     wrong.write_text("not a shared object")
     shutil.copy(command, folder / "oxwsgi")
     text = refuse("hello.wsgi", module=wrong)
-    assert "httpd did not start" in text
+    assert f"{server_name} did not start" in text
     assert "wrong.so" in text
+
+
+@pytest.fixture
+def foreign(modules, command, folder):
+    """Changes bytes of the nginx module, as if it was built for another nginx, and gives its place."""
+    shutil.copy(command, folder / "oxwsgi")
+
+    def change(old, new):
+        data = modules["nginx"].read_bytes()
+        assert old in data
+        path = folder / "ngx_http_oxwsgi_module.so"
+        path.write_bytes(data.replace(old, new))
+        return path
+
+    return change
+
+
+@pytest.mark.parametrize("server", ["nginx"], indirect=True)
+def test_module_for_another_nginx(refuse, foreign, nginx):
+    says = subprocess.run([nginx, "-v"], capture_output=True, text=True).stderr
+    version = re.search(r"nginx/([\d.]+)", says)[1]
+    major, minor, patch = map(int, version.split("."))
+    number = major * 1_000_000 + minor * 1000 + patch
+    module = foreign(number.to_bytes(8, "little"), (1_018_003).to_bytes(8, "little"))
+    text = refuse("hello.wsgi", module=module)
+    assert "The nginx module was built for nginx 1.18.3, and " in text
+    assert f"{nginx} is nginx {version}" in text
+    assert "make nginx" in text
+
+
+@pytest.mark.parametrize("server", ["nginx"], indirect=True)
+def test_module_for_another_build_of_nginx(refuse, foreign):
+    text = refuse("hello.wsgi", module=foreign(b"8,4,8,", b"4,4,8,"))
+    assert "configured in another way" in text
+    assert "make nginx" in text
 
 
 def test_missing_httpd(refuse):
@@ -173,16 +220,40 @@ def test_missing_httpd(refuse):
     assert "/bin/true is not an Apache httpd 2.4" in text
 
 
-def test_httpd_is_not_installed(command, folder):
+@pytest.mark.parametrize("server", ["nginx"], indirect=True)
+def test_missing_nginx(refuse):
+    text = refuse("hello.wsgi", "--nginx", "/bin/true")
+    assert "/bin/true is not an nginx" in text
+    assert "--nginx names it" in text
+    text = refuse("hello.wsgi", environment={"OXWSGI_NGINX": "/nonexistent"})
+    assert "/nonexistent is not an nginx" in text
+    assert "OXWSGI_NGINX names it" in text
+
+
+@pytest.mark.parametrize(
+    ("server", "words"),
+    [("apache", "Apache httpd 2.4 is not installed"), ("nginx", "nginx is not installed")],
+    ids=["apache", "nginx"],
+)
+def test_server_is_not_installed(command, folder, server, words):
     if os.geteuid() != 0:
-        pytest.skip("only root can hide the installed httpd")
-    hide = "for name in apache2 httpd; do f=/usr/sbin/$name; [ ! -e $f ] || mount --bind /dev/null $f; done; "
-    hide += 'exec "$@"'
+        pytest.skip("only root can hide the installed server")
+    hide = "for name in apache2 httpd nginx; do f=/usr/sbin/$name; "
+    hide += '[ ! -e $f ] || mount --bind /dev/null $f; done; exec "$@"'
     line = ["unshare", "-m", "sh", "-c", hide, "sh", command, "serve", "hello.wsgi", "--port", "0"]
+    line += ["--server", server]
     result = subprocess.run(line, cwd=folder, capture_output=True, text=True, env={"PATH": "/usr/bin:/bin"})
     assert result.returncode == 1, result
-    assert "error: Apache httpd 2.4 is not installed" in result.stderr
+    assert f"error: {words}" in result.stderr
     assert "install it: " in result.stderr
+
+
+def test_options_of_the_other_server(refuse):
+    text = refuse("hello.wsgi", "--server", "nginx", "--embedded")
+    assert "nginx's own processes run no Python" in text
+    assert "--server apache" in text
+    assert "is not run" in refuse("hello.wsgi", "--server", "nginx", "--httpd", "/usr/sbin/apache2")
+    assert "--server nginx" in refuse("hello.wsgi", "--nginx", "/usr/sbin/nginx")
 
 
 def test_missing_python(refuse, folder):
@@ -231,6 +302,7 @@ def test_static_that_hides_the_application(refuse):
         (["--threads", "0"], "1..=512"),
         (["--processes", "0"], "1..=64"),
         (["--processes", "2", "--embedded"], "cannot be used with"),
+        (["--server", "lighttpd"], "possible values: apache, nginx"),
         (["--port", "70000"], "70000"),
         (["--no-such-option"], "--no-such-option"),
     ],
@@ -245,6 +317,7 @@ def test_temporary_directory_that_cannot_be_written(refuse, folder):
     assert "TMPDIR=/tmp" in text
 
 
+@pytest.mark.every_server
 def test_temporary_directory_with_a_long_path(refuse, folder):
     long = folder / ("x" * 80)
     long.mkdir()
@@ -254,9 +327,13 @@ def test_temporary_directory_with_a_long_path(refuse, folder):
     assert "TMPDIR=/tmp" in text
 
 
-def test_path_httpd_cannot_write(refuse, write):
+@pytest.mark.every_server
+def test_path_a_configuration_cannot_have(refuse, write, server):
     write("a\nb/hello.wsgi", "")
     assert "control characters" in refuse("a\nb/hello.wsgi")
+    write("${HOME}/hello.wsgi", "")
+    words = {"apache": "httpd replaces ${...}", "nginx": "nginx takes what follows $ for a variable"}
+    assert words[server] in refuse("${HOME}/hello.wsgi")
 
 
 def test_version(command):

@@ -5,7 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-pytestmark = pytest.mark.parametrize("placement", ["daemon", "embedded"], indirect=True)
+pytestmark = pytest.mark.every_placement
 
 PAGE = """\
 from words import word
@@ -42,8 +42,9 @@ def test_a_broken_change_waits_for_the_repair(serve, write):
     run = serve("web:application", "--reload")
     write("words.py", "def word(): return 'two\n")
     run.until(lambda: "Waiting" in run.output, "the failed reload")
+    # Another stream, which is read by another thread.
+    run.until(lambda: "web:application could not be imported" in run.errors, "the message")
     assert "SyntaxError" in run.errors
-    assert "web:application could not be imported" in run.errors
     assert run.ask("/").status == 500
     write("words.py", "def word(): return 'three'\n")
     run.until(lambda: "Reloaded" in run.output, "the reload")
@@ -54,7 +55,7 @@ def test_a_broken_start_waits_for_the_repair(launch, write):
     write("web.py", PAGE)
     run = launch("web:application", "--reload")
     run.until(lambda: "Waiting" in run.output, "the failed start")
-    assert "No module named 'words'" in run.errors
+    run.until(lambda: "No module named 'words'" in run.errors, "the message")
     write("words.py", "def word(): return 'there'\n")
     run.until(lambda: "Reloaded" in run.output, "the reload")
     run.stop()
@@ -92,7 +93,7 @@ def test_a_request_in_progress_is_finished(serve, write):
     first = run.ask("/").text
     with ThreadPoolExecutor(1) as pool:
         slow = pool.submit(run.ask, "/slow")
-        # The request has begun when httpd's child has read it; the reload takes longer than that.
+        # The request has begun when the server has read it; the reload takes longer than that.
         write("other.py", "x = 1\n")
         run.until(lambda: "Reloaded" in run.output, "the reload")
         answer = slow.result(20)

@@ -1,7 +1,11 @@
-"""--reload with processes of the application's own: they are replaced, and httpd keeps running."""
+"""--reload with processes of the application's own: they are replaced, and the server keeps running."""
 
 import socket
 from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+pytestmark = pytest.mark.every_server
 
 PAGE = """\
 from words import word

@@ -20,6 +20,7 @@ def application(environ, start_response):
 """
 
 
+@pytest.mark.every_server
 def test_the_application_never_runs_as_root(serve, write):
     write("web.py", WHO)
     for target in ("web.py", "web:application"):
@@ -30,6 +31,7 @@ def test_the_application_never_runs_as_root(serve, write):
         assert text[4] == usual.pw_dir
 
 
+@pytest.mark.every_server
 def test_another_user(serve, write):
     write("web.py", WHO)
     run = serve("web.py", "--user", "nobody")
@@ -86,6 +88,7 @@ def test_closed_python(refuse, python, folder):
     closed(refuse("hello.wsgi", python="venv"), folder / "venv/bin/python3", folder / "venv")
 
 
+@pytest.mark.every_server
 def test_closed_runtime_library(refuse, module, folder):
     shutil.copy(module, folder / "mod_oxwsgi.so")
     library = folder / "oxwsgi_runtime.abi3.so"
@@ -96,6 +99,7 @@ def test_closed_runtime_library(refuse, module, folder):
     assert "the runtime library of oxwsgi" in text
 
 
+@pytest.mark.every_server
 def test_closed_temporary_directory(refuse, folder):
     (folder / "tmp").mkdir(mode=0o700)
     text = refuse("hello.wsgi", environment={"TMPDIR": str(folder / "tmp")})

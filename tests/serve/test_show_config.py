@@ -42,16 +42,55 @@ def test_httpd_accepts_it(launch, httpd, write, folder, identity, lines):
         assert line in text
 
 
-def test_every_part_is_explained(launch):
+@pytest.mark.parametrize("server", ["nginx"], indirect=True)
+def test_nginx_accepts_it(launch, nginx, write, folder, identity):
+    write("web/x.txt", "x")
+    text = shown(launch, "hello.wsgi", "--static", "/static=web", "--mount", "/shop", "--threads", "3")
+    text = moved(text, folder / "run", identity)
+    file = folder / "shown.conf"
+    file.write_text(text)
+    # It opens the access log, and a pipe of ours is not for everybody to open.
+    streams = {"stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE, "text": True}
+    result = subprocess.run([nginx, "-e", "stderr", "-t", "-c", file], **streams, **identity)
+    assert "test is successful" in result.stderr, result.stderr
+    assert "[warn]" not in result.stderr, result.stderr
+    for line in (" threads=3\n", '"python_home=', '"home=', 'location "/shop/" {', 'location "/static/" {'):
+        assert line in text
+
+
+@pytest.mark.every_server
+def test_every_part_is_explained(launch, server):
     text = shown(launch, "hello.wsgi")
-    paragraphs = [part for part in text.split("\n\n") if "WSGI" in part]
+    word = re.compile({"apache": "WSGI", "nginx": r"^ *wsgi_"}[server], re.MULTILINE)
+    paragraphs = [part for part in text.split("\n\n") if word.search(part)]
     assert len(paragraphs) >= 5
     assert all(part.lstrip().startswith("#") for part in paragraphs), text
 
 
+def moved(text, place, identity):
+    """The configuration with another directory for what the server keeps, in which nothing is yet."""
+    place.mkdir()
+    if identity:
+        os.chown(place, identity["user"], -1)
+    (kept,) = set(re.findall(r'^(?:ServerRoot "(.*)"|pid "(.*)/oxwsgi-nginx.pid";)$', text, re.MULTILINE))
+    kept = "".join(kept)
+    return text.replace(f'"{kept}', f'"{place}').replace(f"file:{kept}", f"file:{place}")
+
+
+@pytest.fixture
+def command_of(server, httpd, nginx):
+    """What runs a configuration in the foreground."""
+    commands = {
+        "apache": lambda file: [httpd, "-f", file, "-DFOREGROUND"],
+        "nginx": lambda file: [nginx, "-e", "stderr", "-c", file, "-g", "daemon off;"],
+    }
+    return commands[server]
+
+
+@pytest.mark.every_server
 @pytest.mark.parametrize("user", ["root"], indirect=True)
 @pytest.mark.parametrize("target", ["hello.wsgi", "web:app"])
-def test_it_runs_as_it_is(launch, httpd, hello, write, folder, target):
+def test_it_runs_as_it_is(launch, command_of, hello, write, folder, target):
     write("web.py", hello.read_text().replace("application", "app"))
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
@@ -59,18 +98,14 @@ def test_it_runs_as_it_is(launch, httpd, hello, write, folder, target):
     text = shown(launch, target, port=port)
     if target == "web:app":
         path = Path(re.search(r"^# Save this script as (\S+):$", text, re.MULTILINE)[1])
-        script = text.split(f"{path}:\n")[1].split("### Part 1")[0]
+        script = text.split(f"{path}:\n")[1].split("###")[0]
         path.write_text(
             "".join(line.removeprefix("#").removeprefix("     ") + "\n" for line in script.splitlines())
         )
-    text = text.replace(os.environ.get("TMPDIR", "/nonexistent"), str(folder))
-    run_directory = re.search(r'^ServerRoot "(.*)"$', text, re.MULTILINE)[1]
-    text = text.replace(f'"{run_directory}', f'"{folder}').replace(f"file:{run_directory}", f"file:{folder}")
+    text = moved(text, folder / "run", {})
     file = folder / "shown.conf"
     file.write_text(text)
-    server = subprocess.Popen(
-        [httpd, "-f", file, "-DFOREGROUND"], stdout=subprocess.PIPE, stderr=subprocess.PIPE
-    )
+    server = subprocess.Popen(command_of(file), stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     try:
         for _ in range(200):
             with contextlib.suppress(OSError):
@@ -86,10 +121,11 @@ def test_it_runs_as_it_is(launch, httpd, hello, write, folder, target):
         server.communicate(timeout=20)
 
 
+@pytest.mark.every_server
 def test_root_names_a_user(launch, user):
     text = shown(launch, "hello.wsgi")
+    named = re.search(r"^(?:User (.*)|user (\S+) \S+;)$", text, re.MULTILINE)
     if user is None:
-        name = re.search(r"^User (.*)$", text, re.MULTILINE)[1]
-        assert pwd.getpwnam(name).pw_uid != 0
+        assert pwd.getpwnam(named[1] or named[2]).pw_uid != 0
     else:
-        assert not re.search(r"^User ", text, re.MULTILINE)
+        assert not named

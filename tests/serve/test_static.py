@@ -1,7 +1,11 @@
-"""Files that httpd serves itself."""
+"""Files that the server serves itself."""
+
+import pytest
+
+pytestmark = pytest.mark.every_server
 
 
-def test_directory(serve, write):
+def test_directory(serve, write, server):
     write("web files/style.css", "body {}\n")
     write("web files/deep/index.html", "<p>deep</p>\n")
     run = serve("hello.wsgi", "--static", "/static=web files")
@@ -9,7 +13,11 @@ def test_directory(serve, write):
     assert (style.status, style.headers["Content-Type"], style.text) == (200, "text/css", "body {}\n")
     assert run.ask("/static/deep/").text == "<p>deep</p>\n"
     assert run.ask("/static/absent.css").status == 404
-    assert run.ask("/static/").status == 404
+    # Without an index nginx calls a directory forbidden.
+    assert run.ask("/static/").status == {"apache": 404, "nginx": 403}[server]
+    assert run.ask("/static/deep/index.html", headers={"Range": "bytes=3-6"}).text == "deep"
+    moved = run.ask("/static")
+    assert (moved.status, moved.headers["Location"].endswith("/static/")) == (301, True)
     assert run.ask("/static/../hello.wsgi").text == "|/hello.wsgi"
     assert run.ask("/other").text == "|/other"
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-pytestmark = pytest.mark.parametrize("placement", ["daemon", "embedded"], indirect=True)
+pytestmark = pytest.mark.every_placement
 
 SLEEPY = """\
 import subprocess
@@ -97,11 +97,11 @@ def sleepers():
     return found
 
 
-def test_killed_command_leaves_no_httpd(serve):
+def test_killed_command_leaves_no_server(serve):
     run = serve("hello.wsgi")
     assert run.processes()
     run.stop(signal.SIGKILL)
-    run.until(lambda: not run.processes(), "the end of httpd")
+    run.until(lambda: not run.processes(), "the end of the server")
     assert not listening(run)
 
 
@@ -110,13 +110,13 @@ def test_killed_command_leaves_no_sleeping_request(serve, write):
     run = serve("web.wsgi")
     with begin(run, "/sleep"):
         run.stop(signal.SIGKILL)
-        run.until(lambda: not run.processes(), "the end of httpd")
+        run.until(lambda: not run.processes(), "the end of the server")
 
 
 def test_the_next_run_removes_what_a_killed_one_left(serve):
     killed = serve("hello.wsgi")
     killed.stop(signal.SIGKILL)
-    killed.until(lambda: not killed.processes(), "the end of httpd")
+    killed.until(lambda: not killed.processes(), "the end of the server")
     left = killed.directories()
     assert len(left) == 1
     other = serve("hello.wsgi", environment={"TMPDIR": str(killed.temporary)})
@@ -126,12 +126,12 @@ def test_the_next_run_removes_what_a_killed_one_left(serve):
     other.stop()
 
 
-def test_killed_httpd_is_reported(serve):
+def test_a_killed_server_is_reported(serve, server_name):
     run = serve("hello.wsgi")
-    parent = min(run.httpd())
+    parent = run.server()[0]
     os.kill(parent, signal.SIGKILL)
     assert run.ended() == 1
-    assert "httpd ended by itself (signal: 9" in run.errors
+    assert f"{server_name} ended by itself (signal: 9" in run.errors
     assert not run.processes()
     assert not run.directories()
 
@@ -139,6 +139,6 @@ def test_killed_httpd_is_reported(serve):
 def test_stop_while_it_starts(launch, write):
     write("web.wsgi", "import time\ntime.sleep(60)\n")
     run = launch("web.wsgi")
-    run.until(run.httpd, "httpd's start")
+    run.until(run.server, "the server's start")
     assert run.stop() == 0
     assert "serves" not in run.output

@@ -9,7 +9,11 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.every_server
+
 ROOT = Path(__file__).resolve().parents[2]
+
+SOFTWARE = {"apache": "Apache httpd", "nginx": "nginx"}
 
 MODULE = """\
 def app(environ, start_response):
@@ -162,11 +166,11 @@ def test_threads(serve, write):
     assert serve("web:app", "--threads", "1").ask("/").text == "False"
 
 
-def test_flask_example(serve, frameworks):
+def test_flask_example(serve, frameworks, server):
     run = serve("examples/hello_flask", cwd=ROOT, python=frameworks)
     page = run.ask("/")
     assert page.status == 200
-    assert "Flask inside Apache httpd" in page.text
+    assert f"Flask behind {SOFTWARE[server]}" in page.text
     boundary = "x" * 20
     form = (
         f'--{boundary}\r\nContent-Disposition: form-data; name="name"\r\n\r\nAda\r\n'

@@ -6,7 +6,7 @@
 use std::path::PathBuf;
 
 use clap::builder::styling::{AnsiColor, Styles};
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 
 const STYLES: Styles = Styles::styled()
     .header(AnsiColor::Green.on_default().bold())
@@ -14,7 +14,7 @@ const STYLES: Styles = Styles::styled()
     .literal(AnsiColor::Cyan.on_default().bold())
     .placeholder(AnsiColor::Cyan.on_default());
 
-/// Python WSGI applications inside Apache httpd.
+/// Python WSGI applications inside Apache httpd and nginx.
 #[derive(Debug, Parser)]
 #[command(name = "oxwsgi", version, styles = STYLES, arg_required_else_help = true)]
 pub struct Cli {
@@ -26,7 +26,7 @@ pub struct Cli {
 /// The subcommands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Run an application behind a private httpd until Ctrl-C.
+    /// Run an application behind a private Apache httpd or nginx until Ctrl-C.
     Serve(Box<ServeOptions>),
     /// Start and look after the processes of a server's daemon groups.
     #[command(hide = true)]
@@ -50,6 +50,7 @@ Examples:
   oxwsgi serve shop:app --python .venv --reload
   oxwsgi serve 'shop:create_app()' --port 8080 --processes 2 --threads 16
   oxwsgi serve mysite/ --static /static=mysite/static
+  oxwsgi serve shop:app --server nginx
   oxwsgi serve shop:app --show-config > httpd.conf";
 
 /// The options of `oxwsgi serve`.
@@ -61,6 +62,10 @@ pub struct ServeOptions {
     /// A script file's callable may be named as in `app.py:app`; without a name it is `application`, or else `app`.
     /// `module:callable` is imported from the current directory; `module:create_app()` calls a factory.
     pub target: String,
+
+    /// The server in front of the application
+    #[arg(long, value_name = "SERVER", default_value = "apache")]
+    pub server: ServerKind,
 
     /// The address to listen on
     #[arg(long, default_value = "127.0.0.1", value_name = "ADDRESS")]
@@ -74,7 +79,7 @@ pub struct ServeOptions {
     #[arg(long, value_name = "PATH", default_value = "/", value_parser = url_path)]
     pub mount: String,
 
-    /// Files that httpd serves itself, below a URL path; may be repeated
+    /// Files that the server serves itself, below a URL path; may be repeated
     #[arg(long = "static", value_name = "URL=DIR", value_parser = static_route)]
     pub statics: Vec<StaticRoute>,
 
@@ -92,7 +97,8 @@ pub struct ServeOptions {
 
     /// Run the application inside httpd itself, without processes of its own
     ///
-    /// Saves each request the way to another process. Needs a Python with a shared library.
+    /// Saves each request the way to another process. Needs a Python with a shared library. Not under nginx, whose own
+    /// processes run no Python.
     #[arg(long, conflicts_with = "processes")]
     pub embedded: bool,
 
@@ -100,21 +106,35 @@ pub struct ServeOptions {
     #[arg(long)]
     pub reload: bool,
 
-    /// As root: the user that runs the application [default: www-data, apache, http or nobody, the first there is]
+    /// As root: the user that runs the application [default: www-data, apache, nginx, http or nobody, the first there is]
     #[arg(long, value_name = "NAME")]
     pub user: Option<String>,
 
-    /// Print the httpd configuration instead of running it
+    /// Print the server's configuration instead of running it
     #[arg(long)]
     pub show_config: bool,
 
-    /// The Apache module to load instead of the one beside this command
+    /// The server's module to load instead of the one beside this command
     #[arg(long, value_name = "FILE", hide = true)]
     pub module: Option<PathBuf>,
 
     /// The httpd program to run instead of the one found on PATH
     #[arg(long, value_name = "FILE", hide = true)]
     pub httpd: Option<PathBuf>,
+
+    /// The nginx program to run instead of the one found on PATH
+    #[arg(long, value_name = "FILE", hide = true)]
+    pub nginx: Option<PathBuf>,
+}
+
+/// The servers that an application can be served with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum ServerKind {
+    /// Apache httpd 2.4
+    #[value(alias = "httpd")]
+    Apache,
+    /// nginx
+    Nginx,
 }
 
 /// One `--static URL=DIR`.
@@ -135,7 +155,7 @@ fn static_route(value: &str) -> Result<StaticRoute, String> {
     Ok(StaticRoute { url: url_path(url)?, path: PathBuf::from(path) })
 }
 
-/// A URL path that httpd takes literally: wildcards, quotes and blanks would mean something else in its configuration.
+/// A URL path that servers take literally: wildcards, quotes and blanks would mean something else in a configuration.
 fn url_path(value: &str) -> Result<String, String> {
     if !value.starts_with('/') {
         return Err(format!("a URL path begins with a slash, for example /{value}"));

@@ -1,6 +1,6 @@
 //! The `oxwsgi` command.
 //!
-//! [`cli`] says what it understands; [`serve`] runs an application behind a private httpd; [`supervisor`] looks after
+//! [`cli`] says what it understands; [`serve`] runs an application behind a private server; [`supervisor`] looks after
 //! the processes of a server's daemon groups, and [`keeper`] after it; [`problem`] is what the user reads when something is
 //! wrong. Exit status: 0 when asked to stop, 1 for a problem, 2 for wrong usage.
 

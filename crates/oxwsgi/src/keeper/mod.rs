@@ -47,6 +47,8 @@ pub fn run(arguments: &[String]) -> Result<ExitCode, Problem> {
             let told: Vec<bool> = causes.iter().map(|cause| tell_failure(&parent, cause)).collect();
             match told.into_iter().all(|told| told) {
                 true => Ok(ExitCode::FAILURE),
+                // It was stopped while it started, which is no failure.
+                false if parent.has_ended() => Ok(ExitCode::FAILURE),
                 false => Err(Problem::new(causes.join("; "))),
             }
         }

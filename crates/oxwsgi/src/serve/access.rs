@@ -1,4 +1,4 @@
-//! Can the user that runs the application read what it needs? Asked before httpd starts, because httpd itself only
+//! Can the user that runs the application read what it needs? Asked before the server starts, because that only
 //! says "permission denied" in the middle of a traceback. Reads nothing but permissions.
 
 #![forbid(unsafe_code)]
@@ -93,7 +93,7 @@ fn closed(account: Option<&Account>, need: &Need, at: &Path) -> Problem {
         return problem.cure(format!("make it readable: chmod u+r {}", at.display()));
     };
     let problem = problem.detail(format!(
-        "As root, httpd runs the application as {}; nothing of it runs as root.",
+        "As root, the server runs the application as {}; nothing of it runs as root.",
         account.name
     ));
     let problem = match need.mode {

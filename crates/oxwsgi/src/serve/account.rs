@@ -12,10 +12,10 @@ use rustix::thread::{set_thread_groups, set_thread_res_gid, set_thread_res_uid};
 
 use crate::problem::Problem;
 
-/// Who httpd's children are on Debian, Fedora and Arch, and everywhere.
-const USUAL: [&str; 4] = ["www-data", "apache", "http", "nobody"];
+/// Who servers' children are on Debian, Fedora, Alpine and Arch, and everywhere.
+const USUAL: [&str; 5] = ["www-data", "apache", "nginx", "http", "nobody"];
 
-/// A user of this system that httpd's children become.
+/// A user of this system that the server's children become.
 #[derive(Clone, Debug)]
 pub struct Account {
     /// Login name, for httpd's `User`.

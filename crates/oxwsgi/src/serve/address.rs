@@ -1,4 +1,4 @@
-//! Where to listen: a host name or address becomes socket addresses, and each is tried before httpd gets it.
+//! Where to listen: a host name or address becomes socket addresses, and each is tried before the server gets it.
 
 #![forbid(unsafe_code)]
 
@@ -10,7 +10,7 @@ use crate::problem::Problem;
 /// How many ports above a busy one are tried for a free one to suggest.
 const SUGGESTIONS: u16 = 20;
 
-/// The addresses that httpd listens on.
+/// The addresses that the server listens on.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Listen {
     host: String,
@@ -60,12 +60,12 @@ impl Listen {
         Ok(Self { host: host.to_owned(), addresses: resolve(host, port)? })
     }
 
-    /// For `Listen`: one each.
+    /// All of them.
     pub fn addresses(&self) -> &[SocketAddr] {
         &self.addresses
     }
 
-    /// An address that reaches httpd from this machine.
+    /// An address that reaches the server from this machine.
     pub fn reachable(&self) -> SocketAddr {
         let mut address = self.addresses[0];
         match address.ip() {

@@ -1,6 +1,6 @@
 //! What a child process does between `fork` and `exec`: give up root, and tie its life to ours.
 //!
-//! Used to start httpd and to run a site's Python. This is the only file of the command with unsafe code, because
+//! Used to start the server and to run a site's Python. This is the only file of the command with unsafe code, because
 //! `pre_exec` is unsafe: the closures here only make system calls.
 
 #![allow(unsafe_code, reason = "CommandExt::pre_exec is an unsafe function")]

@@ -1,4 +1,4 @@
-//! Processes below this one, as the kernel tells of them in `/proc`: httpd, the application's processes, and whatever
+//! Processes below this one, as the kernel tells of them in `/proc`: the server, the application's processes, and whatever
 //! these have started, even when what started it has ended.
 
 #![forbid(unsafe_code)]

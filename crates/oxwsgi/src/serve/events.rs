@@ -1,9 +1,11 @@
-//! What can happen while httpd runs, from whichever thread notices it, in one queue for the main thread.
+//! What can happen while the server runs, from whichever thread notices it, in one queue for the main thread.
 
 #![forbid(unsafe_code)]
 
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
+use std::os::unix::net::UnixStream;
+use std::path::PathBuf;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread;
 use std::time::Duration;
@@ -15,20 +17,20 @@ use crate::problem::Problem;
 use crate::serve::log_view::READY_AGENT;
 use crate::serve::reload::Change;
 
-/// Lines that may wait. A terminal that stands still makes httpd wait, as it would without us.
+/// Lines that may wait. A terminal that stands still makes the server wait, as it would without us.
 const WAITING: usize = 1024;
 
-/// Between two attempts to reach httpd.
+/// Between two attempts to reach the server.
 const ATTEMPT: Duration = Duration::from_millis(30);
 
 /// One thing that happened.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Event {
-    /// A line of httpd's standard output: the access log, and what programs print.
+    /// A line of the server's standard output: the access log, and what programs print.
     Out(String),
-    /// A line of httpd's standard error: the error log, and what programs print.
+    /// A line of the server's standard error: the error log, and what programs print.
     Err(String),
-    /// httpd answered a request, so its first process has finished starting.
+    /// The server answered a request, so its first process has finished starting.
     Answered,
     /// Somebody wants us to stop.
     Stop,
@@ -91,11 +93,11 @@ impl Events {
         });
     }
 
-    /// Asks httpd at `address` until it answers.
-    pub fn await_answer(&self, address: SocketAddr) {
+    /// Asks the server until it answers.
+    pub fn await_answer(&self, ready: Ready) {
         let sender = self.sender.clone();
         thread::spawn(move || {
-            while ask(address).is_err() {
+            while ready.ask().is_err() {
                 thread::sleep(ATTEMPT);
             }
             let _ = sender.send(Event::Answered);
@@ -103,12 +105,30 @@ impl Events {
     }
 }
 
-/// `OPTIONS *` is answered by httpd itself, whatever is mounted where (RFC 9110 section 9.3.7).
-fn ask(address: SocketAddr) -> io::Result<()> {
-    let mut stream = TcpStream::connect(address)?;
-    let request = format!(
-        "OPTIONS * HTTP/1.1\r\nHost: {address}\r\nUser-Agent: {READY_AGENT}\r\nConnection: close\r\n\r\n"
-    );
+/// Where a server answers as soon as it answers anybody.
+#[derive(Clone, Debug)]
+pub enum Ready {
+    /// An address of its own.
+    Address(SocketAddr),
+    /// A socket that is there for this alone.
+    Socket(PathBuf),
+}
+
+impl Ready {
+    fn ask(&self) -> io::Result<()> {
+        match self {
+            // Answered by httpd itself, whatever is mounted where (RFC 9110 section 9.3.7).
+            Self::Address(address) => {
+                exchange(TcpStream::connect(address)?, "OPTIONS *", &address.to_string())
+            }
+            Self::Socket(path) => exchange(UnixStream::connect(path)?, "GET /", "localhost"),
+        }
+    }
+}
+
+fn exchange(mut stream: impl Read + Write, line: &str, host: &str) -> io::Result<()> {
+    let request =
+        format!("{line} HTTP/1.1\r\nHost: {host}\r\nUser-Agent: {READY_AGENT}\r\nConnection: close\r\n\r\n");
     stream.write_all(request.as_bytes())?;
     let mut start = [0; 5];
     stream.read_exact(&mut start)?;

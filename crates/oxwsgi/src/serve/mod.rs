@@ -1,23 +1,26 @@
-//! `oxwsgi serve`: an application behind a private httpd, from one command.
+//! `oxwsgi serve`: an application behind a private server, from one command.
 //!
-//! In the order of a run: [`target`] and [`project`] find what to serve; [`httpd`], [`library`] and [`python`] find what
+//! In the order of a run: [`target`] and [`project`] find what to serve; [`library`] and [`python`] find what
 //! it takes; [`account`] and [`access`] make sure that the user who runs it can read it; [`address`] that it can listen.
-//! [`configuration`] writes what httpd reads, into a [`private`] directory; [`server`] is the httpd process, and
-//! [`descendants`] are those below it;
+//! All of it makes a [`site`]. [`httpd`] and [`nginx`] know what only one server has: where it is installed, how it is
+//! configured, in a [`private`] directory, and what its logs look like; [`installed`] is the one that was asked for.
+//! [`server`] is its process, and [`descendants`] are those below it;
 //! [`session`] follows it to its end with what [`events`], [`report`], [`reload`], [`workers`] and [`log_view`] tell.
 //!
-//! Root never executes anything a site owns: not here, and not in httpd.
+//! Root never executes anything a site owns: not here, and not in the server.
 
 mod access;
 mod account;
 mod address;
 mod before_exec;
-mod configuration;
 mod descendants;
 mod events;
 mod httpd;
+mod installed;
 mod library;
 mod log_view;
+mod nginx;
+mod packages;
 mod private;
 mod project;
 mod python;
@@ -25,6 +28,7 @@ mod reload;
 mod report;
 mod server;
 mod session;
+mod site;
 mod target;
 mod terminal;
 mod workers;
@@ -39,9 +43,8 @@ use crate::problem::Problem;
 use crate::serve::access::{Mode, Need};
 use crate::serve::account::Account;
 use crate::serve::address::Listen;
-use crate::serve::configuration::{Configuration, Group, Placement, Purpose};
 use crate::serve::events::{Event, Events};
-use crate::serve::httpd::Httpd;
+use crate::serve::installed::Installed;
 use crate::serve::library::Library;
 use crate::serve::log_view::Capacity;
 use crate::serve::private::Private;
@@ -50,6 +53,7 @@ use crate::serve::reload::Watcher;
 use crate::serve::report::Shown;
 use crate::serve::server::Server;
 use crate::serve::session::Session;
+use crate::serve::site::{Group, Placement, Purpose, Site};
 use crate::serve::target::{Source, Target};
 
 /// Runs the application until it is stopped, or prints its configuration.
@@ -65,7 +69,7 @@ pub fn run(options: &ServeOptions) -> Result<(), Problem> {
 struct Found {
     target: Target,
     statics: Vec<(String, PathBuf)>,
-    httpd: Httpd,
+    installed: Installed,
     library: Library,
     account: Option<Account>,
     python: Python,
@@ -75,8 +79,9 @@ impl Found {
     fn look(options: &ServeOptions) -> Result<Self, Problem> {
         let target = Target::find(&options.target)?;
         let statics = statics(options)?;
-        let httpd = Httpd::find(options.httpd.as_deref())?;
-        let library = Library::find(options.module.as_deref(), httpd.modules())?;
+        let installed = Installed::find(options)?;
+        let modules = installed.modules();
+        let library = Library::find(installed.module_file(), options.module.as_deref(), &modules)?;
         let account = Account::serving(options.user.as_deref())?;
 
         let active = env::var_os("VIRTUAL_ENV").filter(|value| !value.is_empty()).map(PathBuf::from);
@@ -102,10 +107,10 @@ impl Found {
         if !options.embedded {
             library.check_supervisor()?;
         }
-        Ok(Self { target, statics, httpd, library, account, python })
+        Ok(Self { target, statics, installed, library, account, python })
     }
 
-    /// The name of the callable in the script that httpd loads.
+    /// The name of the callable in the script that is loaded.
     fn callable(&self) -> String {
         match &self.target.source {
             Source::Script { callable: Some(name), .. } => name.clone(),
@@ -121,29 +126,15 @@ impl Found {
         listen: &Listen,
         script: PathBuf,
         runtime: PathBuf,
-    ) -> Result<Configuration, Problem> {
-        let mpm = self.httpd.mpm()?;
-        let mut names = vec![format!("mpm_{}", mpm.name())];
-        names.extend(["unixd", "authz_core", "log_config"].map(str::to_owned));
-        if !self.statics.is_empty() {
-            names.extend(["mime", "dir", "alias"].map(str::to_owned));
-        }
-        let mut modules = Vec::new();
-        for name in names {
-            if let Some(file) = self.httpd.module(&name)? {
-                modules.push((name, file));
-            }
-        }
+    ) -> Result<String, Problem> {
         let placement = self.placement(options, &purpose);
         let starts_there = matches!(&placement, Placement::Daemon(group) if group.directory.is_some());
         let python_path = match &self.target.source {
             Source::Script { .. } if !starts_there => Some(self.target.project.clone()),
             Source::Script { .. } | Source::Import(_) => None,
         };
-        Ok(Configuration {
+        let site = Site {
             purpose,
-            modules,
-            mpm,
             account: self.account.as_ref().map(|account| (account.name.clone(), account.group.clone())),
             listen: listen.addresses().to_vec(),
             runtime,
@@ -155,9 +146,9 @@ impl Found {
             callable: self.callable(),
             python_path,
             mount: options.mount.clone(),
-            mime_types: self.httpd.mime_types().filter(|_| !self.statics.is_empty()),
             statics: self.statics.clone(),
-        })
+        };
+        self.installed.configuration(site)
     }
 
     fn placement(&self, options: &ServeOptions, purpose: &Purpose) -> Placement {
@@ -198,9 +189,8 @@ impl Found {
                 path
             }
         };
-        let configuration =
+        let text =
             self.configuration(options, Purpose::Show { notes }, &listen, script, own_runtime_directory())?;
-        let text = configuration.text()?;
         let mut terminal = terminal::Terminal::default();
         terminal.out(text.trim_end());
         Ok(())
@@ -211,7 +201,7 @@ impl Found {
         let events = Events::open()?;
         let private = Private::create()?;
         if !options.embedded {
-            private.check_sockets()?;
+            private.check_sockets(self.installed.longest_socket(), self.installed.module_file().can_embed)?;
         }
         let callable = self.callable();
         let script = match &self.target.source {
@@ -227,25 +217,31 @@ impl Found {
         let purpose = Purpose::Run { report };
         let configuration =
             self.configuration(options, purpose, &listen, script.clone(), private.path().to_path_buf())?;
-        let file = private.write("httpd.conf", &configuration.text()?)?;
+        let file = private.write(self.installed.file_name(), &configuration)?;
 
+        let own_script = matches!(self.target.source, Source::Script { .. }).then_some(script.as_path());
         let watcher = match options.reload {
-            true => Some(Watcher::start(&self.target.project, &script, events.change_teller())?),
+            true => Some(Watcher::start(&self.target.project, own_script, events.change_teller())?),
             false => None,
         };
         let (server, out, err) =
-            Server::start(&self.httpd.program, private.path(), &file, self.account.as_ref())?;
+            Server::start(self.installed.command(private.path(), &file), self.account.as_ref())?;
         events.read(out, Event::Out);
         events.read(err, Event::Err);
-        events.await_answer(listen.reachable());
-        let shown =
-            Shown { text: &options.target, target: &self.target, callable: &callable, python: &self.python };
+        events.await_answer(self.installed.ready(listen.reachable(), private.path()));
+        let shown = Shown {
+            text: &options.target,
+            target: &self.target,
+            callable: &callable,
+            python: &self.python,
+            module: &self.library.module,
+        };
         let welcome = self.welcome(options, &listen);
-        Session::new(server, &events, shown, welcome, capacity(options), watcher).run()
+        Session::new(server, &self.installed, &events, shown, welcome, capacity(options), watcher).run()
     }
 
     fn welcome(&self, options: &ServeOptions, listen: &Listen) -> Vec<(String, String)> {
-        let server = self.httpd.version.split(' ').next().unwrap_or_default();
+        let server = self.installed.version();
         let capacity = capacity(options);
         let user = self.account.as_ref().map(|account| format!(", as {}", account.name)).unwrap_or_default();
         let python = self.python.home.display();
@@ -284,7 +280,7 @@ fn needs_of(target: &Target) -> Vec<Need> {
     }
 }
 
-/// The static routes with absolute paths, the most particular first: httpd takes the first `Alias` that fits.
+/// The static routes with absolute paths, the most particular first: httpd takes the first that fits.
 fn statics(options: &ServeOptions) -> Result<Vec<(String, PathBuf)>, Problem> {
     let mut routes = Vec::new();
     for StaticRoute { url, path } in &options.statics {

@@ -1,4 +1,4 @@
-//! The private directory of one run: httpd's configuration, its runtime files and the scripts we write. It goes when
+//! The private directory of one run: the server's configuration, its runtime files and the scripts we write. It goes when
 //! the command ends; what a killed run left behind goes when the next one starts.
 
 #![forbid(unsafe_code)]
@@ -16,8 +16,8 @@ use crate::problem::Problem;
 
 const PREFIX: &str = "oxwsgi-serve-";
 
-/// A socket's path has at most 107 bytes (`unix(7)`), and its name below the directory at most this many.
-const LONGEST_PATH: usize = 107 - "/wsgi.4194304.99.9.sock".len();
+/// A socket's path has at most so many bytes (`unix(7)`).
+const LONGEST_SOCKET: usize = 107;
 
 /// Locked as long as its run lives; the kernel unlocks it whatever way the run ends.
 const LOCK: &str = "lock";
@@ -61,21 +61,24 @@ impl Private {
         self.directory.path()
     }
 
-    /// Finds out whether sockets can be made in it.
+    /// Finds out whether sockets can be made in it, with names up to `name`; whether the application can do without.
     ///
     /// # Errors
     /// Its path is too long for that.
-    pub fn check_sockets(&self) -> Result<(), Problem> {
-        if self.path().as_os_str().len() <= LONGEST_PATH {
+    pub fn check_sockets(&self, name: &str, can_embed: bool) -> Result<(), Problem> {
+        if self.path().as_os_str().len() + name.len() <= LONGEST_SOCKET {
             return Ok(());
         }
-        Err(Problem::new(format!(
+        let problem = Problem::new(format!(
             "The temporary directory {} has too long a path",
             env::temp_dir().display()
         ))
-        .detail("httpd reaches the application's processes by a socket in it, whose path is limited.")
-        .cure("name another one: TMPDIR=/tmp oxwsgi serve ...")
-        .cure("run the application inside httpd: --embedded"))
+        .detail("The server reaches the application's processes by a socket in it, whose path is limited.")
+        .cure("name another one: TMPDIR=/tmp oxwsgi serve ...");
+        Err(match can_embed {
+            true => problem.cure("run the application inside httpd: --embedded"),
+            false => problem,
+        })
     }
 
     /// Writes a file in it that everybody can read.

@@ -16,7 +16,7 @@ use crate::problem::Problem;
 use crate::serve::access::{Mode, Need};
 use crate::serve::account::Account;
 use crate::serve::before_exec;
-use crate::serve::httpd;
+use crate::serve::packages;
 
 const PROBE: &str = include_str!("probe.py");
 
@@ -53,7 +53,7 @@ pub fn locate(option: Option<&Path>, active: Option<&Path>, path: &OsStr) -> Res
     let on_path = std::env::split_paths(path).map(|directory| directory.join("python3"));
     on_path.filter(|program| program.is_absolute()).find(|program| is_program(program)).ok_or_else(|| {
         Problem::new("There is no python3 on PATH")
-            .cure(format!("install it: {}", httpd::install_command(&["python3"; 5])))
+            .cure(format!("install it: {}", packages::install_command(&["python3"; 5])))
             .cure("name a virtual environment, a prefix or an executable: --python DIR")
     })
 }
@@ -159,13 +159,13 @@ impl Python {
         }
         let home = self.home.display();
         let summary = format!("{} is not the python3 of its prefix {home}", self.program.display());
-        Err(Problem::new(summary).detail("httpd is told the prefix only.").cure(format!(
+        Err(Problem::new(summary).detail("The server is told the prefix only.").cure(format!(
             "make a virtual environment of it: {} -m venv DIR, and --python DIR",
             self.program.display()
         )))
     }
 
-    /// What must be readable for it to start inside httpd.
+    /// What must be readable for it to start.
     pub fn needs(&self) -> Vec<Need> {
         let home =
             Need { what: "the home of the application's Python", path: self.home.clone(), mode: Mode::List };

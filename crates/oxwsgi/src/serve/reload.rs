@@ -36,27 +36,27 @@ pub struct Watcher {
 }
 
 impl Watcher {
-    /// Watches `project` and the script's own directory; `tell` is called on the watcher's thread.
+    /// Watches `project`, and the own directory of a script of the user's; `tell` is called on the watcher's thread.
     ///
     /// # Errors
     /// The kernel watches no more directories.
     pub fn start(
         project: &Path,
-        script: &Path,
+        script: Option<&Path>,
         tell: impl Fn(Change) + Send + 'static,
     ) -> Result<Self, Problem> {
-        let script_path = script.to_path_buf();
+        let script_path = script.map(Path::to_path_buf);
         let handler = move |event: notify::Result<notify::Event>| {
             let Ok(event) = event else { return };
             for path in &event.paths {
-                change(event.kind, path, &script_path).into_iter().for_each(&tell);
+                change(event.kind, path, script_path.as_deref()).into_iter().for_each(&tell);
             }
         };
         let inner = notify::recommended_watcher(handler)
             .map_err(|error| Problem::new(format!("Files cannot be watched for --reload: {error}")))?;
         let mut watcher = Self { inner };
         watcher.add(project)?;
-        if let Some(directory) = script.parent() {
+        if let Some(directory) = script.and_then(Path::parent) {
             watcher.add_one(directory)?;
         }
         Ok(watcher)
@@ -100,7 +100,7 @@ fn is_project_directory(entry: &DirEntry) -> bool {
         && !entry.path().join("pyvenv.cfg").exists()
 }
 
-fn change(kind: EventKind, path: &Path, script: &Path) -> Option<Change> {
+fn change(kind: EventKind, path: &Path, script: Option<&Path>) -> Option<Change> {
     let written = match kind {
         EventKind::Create(CreateKind::Folder) => return Some(Change::Directory(path.to_path_buf())),
         EventKind::Create(_) | EventKind::Remove(_) => true,
@@ -109,8 +109,8 @@ fn change(kind: EventKind, path: &Path, script: &Path) -> Option<Change> {
         _ => false,
     };
     let name = path.file_name()?.to_string_lossy();
-    let counts =
-        path == script || (!name.starts_with('.') && (name.ends_with(".py") || name.ends_with(".wsgi")));
+    let counts = Some(path) == script
+        || (!name.starts_with('.') && (name.ends_with(".py") || name.ends_with(".wsgi")));
     if written && counts {
         return Some(Change::File(path.to_path_buf()));
     }
@@ -165,7 +165,7 @@ mod tests {
     #[test]
     fn python_files_and_the_script_count() {
         let written = EventKind::Modify(ModifyKind::Data(DataChange::Any));
-        let script = Path::new("/srv/run");
+        let script = Some(Path::new("/srv/run"));
         for path in ["/srv/a.py", "/srv/b.wsgi", "/srv/run"] {
             assert_eq!(change(written, Path::new(path), script), Some(Change::File(PathBuf::from(path))));
         }
@@ -198,7 +198,7 @@ mod tests {
         fs::write(root.join("venv/pyvenv.cfg"), "").expect("a file");
         let (tell, told) = mpsc::channel();
         let script = root.join("app.py");
-        let watcher = Watcher::start(root, &script, move |change| {
+        let watcher = Watcher::start(root, Some(&script), move |change| {
             let _ = tell.send(change);
         });
         let _watcher = watcher.expect("a watcher");

@@ -1,4 +1,4 @@
-"""Loaded by httpd right after the application: tells `oxwsgi serve` how the import went."""
+"""Loaded right after the application: tells `oxwsgi serve` how the import went."""
 
 import os
 import sys

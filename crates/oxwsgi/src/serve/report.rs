@@ -5,6 +5,8 @@
 
 #![forbid(unsafe_code)]
 
+use std::path::Path;
+
 use crate::problem::Problem;
 use crate::serve::python::Python;
 use crate::serve::target::{Source, Target, python_string};
@@ -145,10 +147,12 @@ pub struct Shown<'a> {
     pub text: &'a str,
     /// What it was found to be.
     pub target: &'a Target,
-    /// The name of the callable in the script that httpd loads.
+    /// The name of the callable in the script that is loaded.
     pub callable: &'a str,
     /// The Python it runs on.
     pub python: &'a Python,
+    /// The server's module.
+    pub module: &'a Path,
 }
 
 impl Shown<'_> {
@@ -213,7 +217,13 @@ mod tests {
 
     fn message(report: &str, text: &str, source: Source, exception: Option<&str>) -> String {
         let target = Target { source, project: PathBuf::from("/srv/shop") };
-        let shown = Shown { text, target: &target, callable: "application", python: &python() };
+        let shown = Shown {
+            text,
+            target: &target,
+            callable: "application",
+            python: &python(),
+            module: Path::new("/m.so"),
+        };
         let report = Report::parse(report).expect("a report");
         report.problem(&shown, exception).expect("a problem").to_string()
     }

@@ -1,10 +1,9 @@
-//! The httpd process: started in the foreground in a process group of its own, told to restart or stop, and never left
+//! The server's process: started in the foreground in a process group of its own, told to restart or stop, and never left
 //! behind. Only the main thread starts it, see [`before_exec::end_with_us`].
 
 #![forbid(unsafe_code)]
 
 use std::os::unix::process::CommandExt;
-use std::path::Path;
 use std::process::{Child, ChildStderr, ChildStdout, Command, ExitStatus, Stdio};
 
 use rustix::process::{Pid, Signal, kill_process, kill_process_group};
@@ -14,7 +13,7 @@ use crate::serve::account::Account;
 use crate::serve::before_exec;
 use crate::serve::descendants;
 
-/// A running httpd.
+/// A running server.
 #[derive(Debug)]
 pub struct Server {
     child: Child,
@@ -22,20 +21,16 @@ pub struct Server {
 }
 
 impl Server {
-    /// Starts `program` with the configuration `file`; gives its access log (standard output) and error log.
+    /// Starts it by `command`; gives its access log (standard output) and error log.
     ///
     /// # Errors
     /// The program cannot be executed.
     pub fn start(
-        program: &Path,
-        root: &Path,
-        file: &Path,
+        mut command: Command,
         account: Option<&Account>,
     ) -> Result<(Self, ChildStdout, ChildStderr), Problem> {
-        let mut command = Command::new(program);
-        command.arg("-d").arg(root).arg("-f").arg(file).arg("-DFOREGROUND");
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        // A terminal sends Ctrl-C to its whole foreground group; httpd is stopped by us, in order.
+        // A terminal sends Ctrl-C to its whole foreground group; the server is stopped by us, in order.
         command.process_group(0);
         // It would win over WSGIPythonHome's virtual environment.
         command.env_remove("PYTHONHOME");
@@ -45,7 +40,8 @@ impl Server {
         }
         before_exec::end_with_us(&mut command, Signal::TERM);
         descendants::adopt_orphans()?;
-        let failed = |why: String| Problem::new(format!("{} cannot be run: {why}", program.display()));
+        let program = command.get_program().to_string_lossy().into_owned();
+        let failed = |why: String| Problem::new(format!("{program} cannot be run: {why}"));
         let mut child = command.spawn().map_err(|error| failed(error.to_string()))?;
         let (Some(out), Some(err)) = (child.stdout.take(), child.stderr.take()) else {
             return Err(failed("it has no output".to_owned()));
@@ -54,7 +50,7 @@ impl Server {
         Ok((Self { child, pid }, out, err))
     }
 
-    /// Lets new processes take over; the present ones finish their requests.
+    /// Lets new processes of httpd's take over; the present ones finish their requests.
     pub fn restart(&self) {
         let _ = kill_process(self.pid, Signal::USR1);
     }
@@ -66,12 +62,12 @@ impl Server {
         }
     }
 
-    /// Asks httpd to end its children and itself.
-    pub fn stop(&self) {
-        let _ = kill_process(self.pid, Signal::TERM);
+    /// Asks the server to end its children and itself.
+    pub fn stop(&self, signal: Signal) {
+        let _ = kill_process(self.pid, signal);
     }
 
-    /// Ends httpd, its children, and what these have started, at once.
+    /// Ends the server, its children, and what these have started, at once.
     pub fn kill(&self) {
         let _ = kill_process_group(self.pid, Signal::KILL);
         descendants::kill_all(self.pid);

@@ -1,4 +1,4 @@
-//! One run of httpd from its start to its end, on the main thread: what happened decides what is shown and done next.
+//! One run of the server from its start to its end, on the main thread: what happened decides what is shown and done next.
 
 #![forbid(unsafe_code)]
 
@@ -9,14 +9,15 @@ use std::time::{Duration, Instant};
 
 use crate::problem::Problem;
 use crate::serve::events::{Event, Events};
-use crate::serve::log_view::{self, AccessLine, Blocks, Capacity, ErrorLine, Piece};
+use crate::serve::installed::{Installed, Logs};
+use crate::serve::log_view::{self, Blocks, Capacity, ErrorLine, Piece};
 use crate::serve::reload::{Change, Pending, Watcher};
 use crate::serve::report::{Report, Shown};
 use crate::serve::server::Server;
 use crate::serve::terminal::Terminal;
 use crate::serve::workers::Workers;
 
-/// httpd and its processes end within this time when asked, or are ended.
+/// The server and its processes end within this time when asked, or are ended.
 const STOPPING: Duration = Duration::from_secs(5);
 
 /// A stop that takes longer is explained.
@@ -25,7 +26,7 @@ const PATIENT: Duration = Duration::from_secs(1);
 /// An import that takes longer is mentioned.
 const SLOW: Duration = Duration::from_secs(4);
 
-/// The report is on its way before httpd can answer; this is for the way.
+/// The report is on its way before the server can answer; this is for the way.
 const REPORTING: Duration = Duration::from_secs(2);
 
 /// The number with which daemon processes that end before they are ready are told of.
@@ -34,10 +35,12 @@ const CANNOT_START: &str = "WSGI1203";
 /// So many processes may crash before one came up.
 const CRASHES: u32 = 3;
 
-/// A run of httpd.
+/// A run of the server.
 #[derive(Debug)]
 pub struct Session<'a> {
     server: Server,
+    installed: &'a Installed,
+    logs: Logs,
     events: &'a Events,
     terminal: Terminal,
     shown: Shown<'a>,
@@ -49,9 +52,9 @@ pub struct Session<'a> {
     since: Instant,
     said_slow: bool,
     blocks: Blocks,
-    /// Lines of httpd that are not of its log: why it does not start.
+    /// Lines of the server that are not of its log: why it does not start.
     raw: Vec<String>,
-    /// Why httpd does not start, if it does not.
+    /// Why the server does not start, if it does not.
     obstacles: Vec<ErrorLine>,
     crashes: u32,
     pending: Pending,
@@ -59,7 +62,7 @@ pub struct Session<'a> {
 
 #[derive(Debug)]
 enum Phase {
-    /// Until httpd has answered and every process has imported the application.
+    /// Until the server has answered and every process has imported the application.
     Starting {
         answered: Option<Instant>,
     },
@@ -68,7 +71,7 @@ enum Phase {
     Reloading {
         changed: PathBuf,
     },
-    /// Until httpd has ended; then this is the result.
+    /// Until the server has ended; then this is the result.
     Stopping {
         since: Instant,
         said: bool,
@@ -77,9 +80,10 @@ enum Phase {
 }
 
 impl<'a> Session<'a> {
-    /// Takes over a server whose output goes to `events`.
+    /// Takes over a server, of what is `installed`, whose output goes to `events`.
     pub fn new(
         server: Server,
+        installed: &'a Installed,
         events: &'a Events,
         shown: Shown<'a>,
         welcome: Vec<(String, String)>,
@@ -88,6 +92,8 @@ impl<'a> Session<'a> {
     ) -> Self {
         Self {
             server,
+            installed,
+            logs: installed.logs(),
             events,
             terminal: Terminal::default(),
             shown,
@@ -105,7 +111,7 @@ impl<'a> Session<'a> {
         }
     }
 
-    /// Runs until httpd has ended.
+    /// Runs until the server has ended.
     ///
     /// # Errors
     /// It ended for another reason than that somebody wanted it to.
@@ -145,7 +151,7 @@ impl<'a> Session<'a> {
     }
 
     fn access(&mut self, line: &str) {
-        match AccessLine::parse(line) {
+        match self.logs.access(line) {
             Some(access) if access.is_internal() => {}
             Some(access) => self.blocks.add_request(access, Instant::now()),
             None => self.terminal.out(line),
@@ -153,7 +159,7 @@ impl<'a> Session<'a> {
     }
 
     fn error(&mut self, line: &str) {
-        let Some(error) = ErrorLine::parse(line) else {
+        let Some(error) = self.logs.error(line) else {
             if matches!(self.phase, Phase::Starting { .. }) {
                 self.raw.push(line.to_owned());
             } else {
@@ -322,8 +328,9 @@ impl<'a> Session<'a> {
             return;
         }
         self.show_obstacles();
+        let signal = self.installed.stop_signal(!matches!(self.phase, Phase::Starting { answered: None }));
         self.phase = Phase::Stopping { since: Instant::now(), said: false, result };
-        self.server.stop();
+        self.server.stop(signal);
     }
 
     fn next_due(&self) -> Option<Instant> {
@@ -359,7 +366,7 @@ impl<'a> Session<'a> {
         self.show(rest);
     }
 
-    /// httpd has ended. What it still wrote is shown before the result.
+    /// The server has ended. What it still wrote is shown before the result.
     fn finish(mut self, status: ExitStatus) -> Result<(), Problem> {
         while let Ok(event) = self.events.receiver.recv_timeout(Duration::from_millis(100)) {
             match event {
@@ -377,7 +384,7 @@ impl<'a> Session<'a> {
             Phase::Stopping { result, .. } => result,
             Phase::Starting { .. } => Err(self.no_start(status)),
             Phase::Serving | Phase::Reloading { .. } => {
-                Err(Problem::new(format!("httpd ended by itself ({status})"))
+                Err(Problem::new(format!("{} ended by itself ({status})", self.installed.name()))
                     .cure("the messages above say why"))
             }
         }
@@ -392,8 +399,11 @@ impl<'a> Session<'a> {
         let lacks_library = self.workers.capacity().is_embedded && says("has no shared library");
         let problem = match crashes {
             true => self.crashing(),
-            false => Problem::new(format!("httpd did not start ({status})")),
+            false => Problem::new(format!("{} did not start ({status})", self.installed.name())),
         };
+        if let Some(problem) = self.installed.explain(&obstacles, self.shown.module) {
+            return problem;
+        }
         let raw = std::mem::take(&mut self.raw);
         let problem = obstacles.into_iter().chain(raw).fold(problem, Problem::detail);
         match lacks_library {
@@ -407,7 +417,7 @@ impl<'a> Session<'a> {
             .cure("run the import alone to see more: python3 -X faulthandler -c 'import ...'")
     }
 
-    /// They did not keep httpd from starting.
+    /// They did not keep the server from starting.
     fn show_obstacles(&mut self) {
         for error in std::mem::take(&mut self.obstacles) {
             self.blocks.add(error, Instant::now());

@@ -23,14 +23,14 @@ pub struct Target {
 /// Where the application comes from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Source {
-    /// A file that httpd loads as it is.
+    /// A file that is loaded as it is.
     Script {
         /// Absolute path.
         path: PathBuf,
         /// The callable's name, when the user gave one.
         callable: Option<String>,
     },
-    /// An importable module; httpd loads a small script that imports it.
+    /// An importable module; a small script that imports it is loaded.
     Import(Import),
 }
 
@@ -122,7 +122,7 @@ impl Import {
         Ok(Self { module: module.to_owned(), name: name.to_owned(), rest: rest.to_owned() })
     }
 
-    /// The script httpd loads for it; `project` is the directory the module is imported from.
+    /// The script that is loaded for it; `project` is the directory the module is imported from.
     pub fn script(&self, project: &str) -> String {
         let Self { module, name, rest } = self;
         let import = match (rest.is_empty(), name.as_str()) {

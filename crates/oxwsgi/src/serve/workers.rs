@@ -126,7 +126,8 @@ impl Workers {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::serve::log_view::{Blocks, ErrorLine, Piece};
+    use crate::serve::httpd;
+    use crate::serve::log_view::{Blocks, Piece};
 
     fn workers() -> Workers {
         Workers::new(Capacity { processes: 2, threads: 8, is_embedded: false })
@@ -136,7 +137,7 @@ mod tests {
         let mut blocks = Blocks::default();
         for line in lines {
             let line = format!("[Sat Nov 21 11:46:35.123456 2026] [wsgi:error] [pid {pid}:tid {pid}] {line}");
-            blocks.add(ErrorLine::parse(&line).expect("an error line"), Instant::now());
+            blocks.add(httpd::log::error(&line).expect("an error line"), Instant::now());
         }
         match blocks.rest().remove(0) {
             Piece::Block(block) => block,

@@ -11,6 +11,7 @@ use oxwsgi_core::daemon::board::Board;
 use oxwsgi_core::daemon::{FromSupervisor, Handover, Plan, ToSupervisor, decode, encode};
 use oxwsgi_core::os::packet::{self, Wait};
 use oxwsgi_core::os::{exists, inherited, watch};
+use rustix::event::{PollFd, PollFlags, Timespec};
 
 /// More than any plan has, in bytes.
 const LONGEST_PLAN: u64 = 256 << 20;
@@ -49,6 +50,14 @@ impl Parent {
         let control = self.control.as_ref();
         control
             .is_some_and(|control| packet::send(control, &encode(message), descriptors, Wait::Socket).is_ok())
+    }
+
+    /// Whether the server has ended: nothing is left to be done for it.
+    pub fn has_ended(&self) -> bool {
+        let mut polled = [PollFd::new(&self.lifeline, PollFlags::IN)];
+        let now = Timespec { tv_sec: 0, tv_nsec: 0 };
+        rustix::event::poll(&mut polled, Some(&now)).is_ok()
+            && polled[0].revents().intersects(PollFlags::HUP | PollFlags::IN)
     }
 
     /// Reads what the parent says. It has one thing to say, and its silence means the same: wait for the drain pipe's end.

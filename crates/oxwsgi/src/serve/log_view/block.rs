@@ -145,6 +145,7 @@ impl Blocks {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::serve::httpd;
 
     fn blocks_of(pieces: Vec<Piece>) -> Vec<Block> {
         let block = |piece| match piece {
@@ -156,7 +157,7 @@ mod tests {
 
     fn line(thread: &str, message: &str) -> ErrorLine {
         let line = format!("oxwsgi-error\t2026-11-21 09:09:20\terror\twsgi\t1\t{thread}\t-\t-\t{message}");
-        ErrorLine::parse(&line).expect("an error line")
+        httpd::log::error(&line).expect("an error line")
     }
 
     #[test]
@@ -217,7 +218,7 @@ mod tests {
         let (mut blocks, now) = (Blocks::default(), Instant::now());
         let request = "oxwsgi-access\t09:09:22\t::1\t500\t12\t1263\tGET / HTTP/1.1\tcurl";
         blocks.add(line("a", TRACEBACK), now);
-        blocks.add_request(AccessLine::parse(request).expect("an access line"), now);
+        blocks.add_request(httpd::log::access(request).expect("an access line"), now);
         blocks.add(line("a", "ValueError: no"), now);
         assert_eq!(blocks.complete(now), []);
         let done = blocks.complete(now + QUIET);

@@ -1,8 +1,8 @@
-//! What the terminal shows of httpd's two logs.
+//! What the terminal shows of a server's two logs.
 //!
-//! httpd writes both in a form that is easy to take apart ([`ACCESS_FORMAT`], [`ERROR_FORMAT`]); [`line`] takes them
-//! apart, [`text`] undoes httpd's escapes, [`block`] keeps a traceback together, [`echo`] drops what every process of a
-//! group says, [`paint`] writes what is left after the prefixes nobody reads. Nothing here does I/O.
+//! The rooms of the servers make a [`line`] of what each writes, and [`text`] undoes its escapes; [`block`] keeps a
+//! traceback together, [`echo`] drops what every process of a group says, [`paint`] writes what is left after the prefixes
+//! nobody reads. Nothing here does I/O.
 
 mod block;
 mod echo;
@@ -16,12 +16,7 @@ pub use block::{Block, Blocks, Piece};
 pub use echo::Echoes;
 pub use line::{AccessLine, ErrorLine};
 pub use paint::{access, block};
-
-/// For `LogFormat`: local time, client, status, body bytes, microseconds, request line, user agent.
-pub const ACCESS_FORMAT: &str = r"oxwsgi-access\t%{%H:%M:%S}t\t%a\t%>s\t%B\t%D\t%r\t%{User-Agent}i";
-
-/// For `ErrorLogFormat`: local time, level, module, process, thread, client, system error, message.
-pub const ERROR_FORMAT: &str = r"oxwsgi-error\t%{c}t\t%l\t%-m\t%P\t%-T\t%-a\t%-E\t%M";
+pub use text::{printable, readable};
 
 /// The user agent of the request that finds out whether httpd answers; it is not shown.
 pub const READY_AGENT: &str = "oxwsgi-ready";

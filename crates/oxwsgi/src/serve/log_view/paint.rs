@@ -91,7 +91,9 @@ fn size(bytes: u64) -> String {
 
 fn duration(micros: u64) -> String {
     match micros {
-        ..10_000 => format!("{:.1} ms", micros as f64 / 1e3),
+        // nginx counts milliseconds.
+        0 => "<1 ms".to_owned(),
+        1..10_000 => format!("{:.1} ms", micros as f64 / 1e3),
         10_000..1_000_000 => format!("{} ms", micros / 1000),
         _ => format!("{:.1} s", micros as f64 / 1e6),
     }
@@ -102,8 +104,8 @@ mod tests {
     use std::time::Instant;
 
     use super::*;
+    use crate::serve::httpd;
     use crate::serve::log_view::block::{Blocks, Piece};
-    use crate::serve::log_view::line::ErrorLine;
 
     const CAPACITY: Capacity = Capacity { processes: 2, threads: 8, is_embedded: false };
 
@@ -115,7 +117,7 @@ mod tests {
         let mut blocks = Blocks::default();
         for line in lines {
             let line = format!("oxwsgi-error\t2026-11-21 09:09:20\t{line}");
-            blocks.add(ErrorLine::parse(&line).expect("an error line"), Instant::now());
+            blocks.add(httpd::log::error(&line).expect("an error line"), Instant::now());
         }
         let painted = blocks.rest().into_iter().map(|piece| match piece {
             Piece::Block(found) => block(&found, CAPACITY),
@@ -127,10 +129,10 @@ mod tests {
     #[test]
     fn a_request_is_one_short_line() {
         let line = "oxwsgi-access\t09:09:22\t127.0.0.1\t200\t12\t1263\tGET /a?b=1 HTTP/1.1\tcurl";
-        let access_line = AccessLine::parse(line).expect("an access line");
+        let access_line = httpd::log::access(line).expect("an access line");
         assert_eq!(plain(&access(&access_line)), "09:09:22  200  GET /a?b=1  12 B  1.3 ms");
         let line = "oxwsgi-access\t09:09:22\t192.0.2.7\t404\t12345\t2500000\tGET / HTTP/1.1\tcurl";
-        let access_line = AccessLine::parse(line).expect("an access line");
+        let access_line = httpd::log::access(line).expect("an access line");
         assert_eq!(plain(&access(&access_line)), "09:09:22  404  GET /  12.3 kB  2.5 s  192.0.2.7");
     }
 
@@ -163,7 +165,8 @@ mod tests {
     fn sizes_and_durations_are_rounded() {
         let sizes = [(999, "999 B"), (1000, "1.0 kB"), (999_949, "999.9 kB"), (999_950, "1.0 MB")];
         sizes.iter().for_each(|(bytes, text)| assert_eq!(size(*bytes), *text));
-        let durations = [(40, "0.0 ms"), (9_999, "10.0 ms"), (12_345, "12 ms"), (1_000_000, "1.0 s")];
+        let durations =
+            [(0, "<1 ms"), (40, "0.0 ms"), (9_999, "10.0 ms"), (12_345, "12 ms"), (1_000_000, "1.0 s")];
         durations.iter().for_each(|(micros, text)| assert_eq!(duration(*micros), *text));
     }
 }

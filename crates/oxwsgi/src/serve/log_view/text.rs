@@ -1,11 +1,19 @@
-//! Readable text from httpd's escapes. httpd writes every byte beyond printable ASCII as `\xhh`; what is text becomes
-//! text again, what could steer a terminal stays escaped, except colours.
+//! Readable text from a log. Servers write bytes beyond printable ASCII as `\xhh`, some everywhere and some not; what is
+//! text becomes text again, what could steer a terminal is or stays escaped, except colours.
 
 #![forbid(unsafe_code)]
 
 /// Undoes the escapes of a log field.
 pub fn readable(escaped: &str) -> String {
-    let bytes = unescape(escaped.as_bytes());
+    of_bytes(&unescape(escaped.as_bytes()))
+}
+
+/// A text without what could steer a terminal.
+pub fn printable(text: &str) -> String {
+    of_bytes(text.as_bytes())
+}
+
+fn of_bytes(bytes: &[u8]) -> String {
     let mut out = String::with_capacity(bytes.len());
     for chunk in bytes.utf8_chunks() {
         let mut rest = chunk.valid();

@@ -96,13 +96,13 @@ impl Format {
             Self::Httpd | Self::HttpdUntimed => {
                 text.iter().for_each(|byte| emit(Escaped::new(*byte).bytes()));
             }
-            // nginx writes texts as they are, so what can be read stays.
+            // nginx writes texts as they are, so what can be read stays, tabs included.
             Self::Nginx | Self::NginxSyslog(_) => {
                 for chunk in text.utf8_chunks() {
                     for character in chunk.valid().chars() {
                         let mut bytes = [0; 4];
                         let bytes = character.encode_utf8(&mut bytes).as_bytes();
-                        if character.is_control() {
+                        if character.is_control() && character != '\t' {
                             bytes.iter().for_each(|byte| emit(Escaped::new(*byte).bytes()));
                         } else {
                             emit(bytes);
@@ -213,7 +213,7 @@ mod tests {
         );
         let text = [text, "\u{9b}1m".as_bytes(), b"\xff"].concat();
         let line = &lines_as(&Format::Nginx, &text, 100)[0];
-        assert!(line.ends_with(": a\\n[fake]\\r\\t\\x1b[1m\\ \\x00é\\xc2\\x9b1m\\xff\n"), "{line}");
+        assert!(line.ends_with(": a\\n[fake]\\r\t\\x1b[1m\\ \\x00é\\xc2\\x9b1m\\xff\n"), "{line}");
     }
 
     #[test]

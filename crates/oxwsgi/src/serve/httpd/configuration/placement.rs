@@ -4,80 +4,24 @@
 #![forbid(unsafe_code)]
 
 use std::fmt::Write as _;
-use std::path::PathBuf;
 
+use super::Configuration;
 use super::quote::{quoted, quoted_entry};
-use super::{Configuration, Purpose};
 use crate::problem::Problem;
-use crate::serve::httpd::Mpm;
+use crate::serve::httpd::program::Mpm;
+use crate::serve::site::{FINISHING, Group, Placement, Purpose, USUAL_BACKLOG, WAITING};
 
 /// How many server processes may exist beside the current ones: those of earlier restarts that still finish requests.
 const GENERATIONS: u32 = 16;
 
-/// In front of daemon processes: connections beside those whose requests the application works on. They wait for it, or
-/// get a static file.
-const WAITING: u32 = 64;
-
 /// More threads go to another server process: each may hold two descriptors, and a usual limit is 1024.
 const THREADS_OF_A_SERVER: u32 = 128;
 
-/// Requests that may wait for a group when nothing else is said (`listen-backlog`).
-const USUAL_BACKLOG: u32 = 100;
-
-/// Seconds that requests have to finish when their process is replaced, as `--reload` does.
-const FINISHING: u32 = 5;
-
-/// Where the application runs.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Placement {
-    /// In processes of its own beside httpd's (`WSGIDaemonProcess`).
-    Daemon(Group),
-    /// Inside httpd's own processes.
-    Embedded,
-}
-
-/// The application's own processes.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Group {
-    /// Its name: letters, digits, `_`, `-` and `.`.
-    pub name: String,
-    /// How many processes.
-    pub processes: u16,
-    /// Their working directory, where imports start; without one they stay in the directory httpd was started in.
-    pub directory: Option<PathBuf>,
-}
-
-impl Group {
-    /// `text` with what a group's name cannot have replaced.
-    pub fn name_of(text: &str) -> String {
-        let letter = |c: char| if c.is_ascii_alphanumeric() || "_-.".contains(c) { c } else { '_' };
-        let name: String = text.chars().map(letter).take(32).collect();
-        if name.contains(|c: char| c.is_ascii_alphanumeric()) { name } else { "application".to_owned() }
-    }
-}
-
 impl Configuration {
-    /// How many requests the application works on at once.
-    fn capacity(&self) -> u32 {
-        let processes = match &self.placement {
-            Placement::Daemon(group) => group.processes,
-            Placement::Embedded => 1,
-        };
-        u32::from(processes) * u32::from(self.threads)
-    }
-
-    /// How many connections httpd works on at once.
-    fn connections(&self) -> u32 {
-        match self.placement {
-            Placement::Daemon(_) => self.capacity() + WAITING,
-            Placement::Embedded => self.capacity(),
-        }
-    }
-
     /// httpd's own processes.
     pub(super) fn server_processes(&self, out: &mut String) {
-        let (capacity, connections) = (self.capacity(), self.connections());
-        match self.placement {
+        let (capacity, connections) = (self.site.capacity(), self.site.connections());
+        match self.site.placement {
             Placement::Daemon(_) => {
                 let _ = writeln!(
                     out,
@@ -90,7 +34,7 @@ impl Configuration {
             }
         }
         if self.mpm == Mpm::Prefork {
-            let spare = if self.placement == Placement::Embedded { connections } else { WAITING };
+            let spare = if self.site.placement == Placement::Embedded { connections } else { WAITING };
             let _ = writeln!(
                 out,
                 "StartServers 1\nMinSpareServers 1\nMaxSpareServers {spare}\nServerLimit {connections}\n\
@@ -98,7 +42,7 @@ impl Configuration {
             );
             return;
         }
-        let servers = match self.placement {
+        let servers = match self.site.placement {
             Placement::Daemon(_) => connections.div_ceil(THREADS_OF_A_SERVER),
             // One copy of the application.
             Placement::Embedded => 1,
@@ -115,7 +59,7 @@ impl Configuration {
 
     /// What the whole server has to know of the application's Python.
     pub(super) fn server_python(&self, out: &mut String) -> Result<(), Problem> {
-        if let Placement::Daemon(_) = self.placement {
+        if let Placement::Daemon(_) = self.site.placement {
             out.push_str(
                 "\n# No Python inside httpd's own processes. Leave it out where other applications run there.\n\
                  WSGIRestrictEmbedded On\n",
@@ -123,8 +67,8 @@ impl Configuration {
             return Ok(());
         }
         let _ = writeln!(out, "\n# The Python to run: a virtual environment or an installation's prefix.");
-        let _ = writeln!(out, "WSGIPythonHome {}", quoted(&self.python_home)?);
-        if let Some(path) = &self.python_path {
+        let _ = writeln!(out, "WSGIPythonHome {}", quoted(&self.site.python_home)?);
+        if let Some(path) = &self.site.python_path {
             let _ = writeln!(
                 out,
                 "\n# Where the application's imports start.\nWSGIPythonPath {}",
@@ -136,7 +80,7 @@ impl Configuration {
 
     /// The script's URL path, and who runs it.
     pub(super) fn mapping(&self, out: &mut String) -> Result<(), Problem> {
-        let groups = match &self.placement {
+        let groups = match &self.site.placement {
             Placement::Daemon(group) => {
                 self.daemon(out, group)?;
                 format!("process-group={} application-group=%{{GLOBAL}}", group.name)
@@ -146,7 +90,7 @@ impl Configuration {
                 "process-group=%{GLOBAL} application-group=%{GLOBAL}".to_owned()
             }
         };
-        if let Purpose::Run { report } = &self.purpose {
+        if let Purpose::Run { report } = &self.site.purpose {
             let _ = writeln!(out, "\n# Loaded after it: tells the command how the import went.");
             let _ = writeln!(out, "WSGIImportScript {} {groups}", quoted(report)?);
         }
@@ -163,23 +107,28 @@ impl Configuration {
             Some(_) => "# home is their working directory, where imports start.\n",
             None => "# Imports start at python-path.\n",
         });
-        if matches!(self.purpose, Purpose::Show { .. }) {
+        if matches!(self.site.purpose, Purpose::Show { .. }) {
             out.push_str("# Where httpd starts as root, user= and group= give them a user of their own.\n");
         }
         let _ = write!(out, "WSGIDaemonProcess {name}");
         if *processes > 1 {
             let _ = write!(out, " processes={processes}");
         }
-        let _ = write!(out, " threads={} \\\n    python-home={}", self.threads, quoted(&self.python_home)?);
+        let _ = write!(
+            out,
+            " threads={} \\\n    python-home={}",
+            self.site.threads,
+            quoted(&self.site.python_home)?
+        );
         if let Some(directory) = directory {
             let _ = write!(out, " \\\n    home={}", quoted(directory)?);
         }
-        if let Some(path) = &self.python_path {
+        if let Some(path) = &self.site.python_path {
             let _ = write!(out, " \\\n    python-path={}", quoted_entry(path)?);
         }
-        if let Purpose::Run { .. } = self.purpose {
+        if let Purpose::Run { .. } = self.site.purpose {
             // One second for the rest: a process that is replaced because a file changed has nothing else to do.
-            let backlog = USUAL_BACKLOG.max(self.connections());
+            let backlog = USUAL_BACKLOG.max(self.site.connections());
             let _ = write!(
                 out,
                 " \\\n    listen-backlog={backlog} graceful-timeout={FINISHING} shutdown-timeout=1"
@@ -191,23 +140,23 @@ impl Configuration {
             "\n# They run the script in Python's main interpreter, which every extension module supports. Because it\n\
              # names both groups, it is imported when a process starts, not with the first request."
         );
-        let (mount, script) = (&self.mount, quoted(&self.script)?);
+        let (mount, script) = (&self.site.mount, quoted(&self.site.script)?);
         let _ = write!(
             out,
             "WSGIScriptAlias \"{mount}\" {script} \\\n    process-group={name} application-group=%{{GLOBAL}}"
         );
-        if self.callable != "application" {
-            let _ = write!(out, " callable-object={}", self.callable);
+        if self.site.callable != "application" {
+            let _ = write!(out, " callable-object={}", self.site.callable);
         }
         out.push('\n');
         Ok(())
     }
 
     fn embedded(&self, out: &mut String) -> Result<(), Problem> {
-        let (mount, script) = (&self.mount, quoted(&self.script)?);
+        let (mount, script) = (&self.site.mount, quoted(&self.site.script)?);
         let _ = writeln!(out, "WSGIScriptAlias \"{mount}\" {script}");
-        if self.callable != "application" {
-            let _ = writeln!(out, "WSGICallableObject {}", self.callable);
+        if self.site.callable != "application" {
+            let _ = writeln!(out, "WSGICallableObject {}", self.site.callable);
         }
         out.push_str(
             "\n# It runs in httpd's own processes, in Python's main interpreter, which every extension module supports,\n\
@@ -223,7 +172,7 @@ impl Configuration {
 
     /// What a change of the script does.
     pub(super) fn reloading(&self, out: &mut String) {
-        out.push_str(match (&self.placement, &self.purpose) {
+        out.push_str(match (&self.site.placement, &self.site.purpose) {
             (Placement::Daemon(_), Purpose::Show { .. }) => {
                 "\n# When the script has changed, or was touched, its processes are replaced: the way to deploy.\n\
                  WSGIScriptReloading On\n"
@@ -232,18 +181,5 @@ impl Configuration {
                 "\n# A changed script counts after a restart only, as the modules it imports do.\nWSGIScriptReloading Off\n"
             }
         });
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_group_has_a_name_that_httpd_takes() {
-        assert_eq!(Group::name_of("my-shop_2.0"), "my-shop_2.0");
-        assert_eq!(Group::name_of("%{x} é\"y"), "__x____y");
-        assert_eq!(Group::name_of(""), "application");
-        assert_eq!(Group::name_of("/"), "application");
     }
 }

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use crate::problem::Problem;
+use crate::serve::packages::install_command;
 
 /// Where distributions keep httpd when an ordinary user's PATH does not lead there.
 const SYSTEM_DIRECTORIES: [&str; 6] = [
@@ -183,30 +184,6 @@ impl Mpm {
     }
 }
 
-/// The command that installs a package here, from its names on Debian, Fedora, Alpine, Arch and SUSE.
-pub fn install_command(packages: &[&str; 5]) -> String {
-    let release = fs::read_to_string("/etc/os-release").unwrap_or_default();
-    install_command_on(&release, packages)
-}
-
-fn install_command_on(release: &str, packages: &[&str; 5]) -> String {
-    let systems: Vec<&str> = release
-        .lines()
-        .filter_map(|line| line.strip_prefix("ID=").or_else(|| line.strip_prefix("ID_LIKE=")))
-        .flat_map(|value| value.trim_matches(['"', '\'']).split_whitespace())
-        .collect();
-    let on = |names: &[&str]| systems.iter().any(|system| names.contains(system));
-    let [debian, fedora, alpine, arch, suse] = packages;
-    match () {
-        () if on(&["debian", "ubuntu"]) => format!("apt-get install {debian}"),
-        () if on(&["fedora", "rhel", "centos"]) => format!("dnf install {fedora}"),
-        () if on(&["alpine"]) => format!("apk add {alpine}"),
-        () if on(&["arch"]) => format!("pacman -S {arch}"),
-        () if on(&["suse", "opensuse"]) => format!("zypper install {suse}"),
-        () => format!("your system's package {fedora} or {debian}"),
-    }
-}
-
 /// What `program -V` says, if it is an Apache httpd 2.4; BusyBox for one has a program of that name too.
 fn identify(program: &Path) -> Option<String> {
     run(program, "-V")
@@ -259,14 +236,5 @@ mod tests {
         assert!(httpd.module("dir").expect_err("missing").to_string().contains("mod_dir"));
         assert_eq!(httpd.mpm(), Ok(Mpm::Worker));
         assert_eq!(httpd.module("mpm_worker"), Ok(None));
-    }
-
-    #[test]
-    fn each_system_has_its_own_words() {
-        let debian = install_command_on("ID=ubuntu\nID_LIKE=debian\n", &PACKAGES);
-        assert_eq!(debian, "apt-get install apache2-bin");
-        let rocky = install_command_on("ID=\"rocky\"\nID_LIKE=\"rhel centos fedora\"\n", &PACKAGES);
-        assert_eq!(rocky, "dnf install httpd");
-        assert_eq!(install_command_on("ID=arch\n", &PACKAGES), "pacman -S apache");
     }
 }

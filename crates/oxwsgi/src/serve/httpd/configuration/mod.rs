@@ -8,87 +8,27 @@
 mod placement;
 mod quote;
 
-pub use placement::{Group, Placement};
-
 use std::fmt::Write as _;
-use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use crate::problem::Problem;
-use crate::serve::httpd::Mpm;
-use crate::serve::log_view::{ACCESS_FORMAT, ERROR_FORMAT};
+use crate::serve::httpd::log::{ACCESS_FORMAT, ERROR_FORMAT};
+use crate::serve::httpd::program::Mpm;
+use crate::serve::site::{MIME_TYPES, Purpose, Site};
 
 use self::quote::{access_to_file, plain, quoted, section};
-
-/// For a system without a file of MIME types: what a web page is made of.
-const MIME_TYPES: &str = "\
-TypesConfig /dev/null
-AddType text/html .html .htm
-AddType text/css .css
-AddType text/javascript .js .mjs
-AddType text/plain .txt
-AddType application/json .json .map
-AddType image/svg+xml .svg
-AddType image/png .png
-AddType image/jpeg .jpg .jpeg
-AddType image/gif .gif
-AddType image/webp .webp
-AddType image/vnd.microsoft.icon .ico
-AddType font/woff2 .woff2
-AddType application/wasm .wasm
-AddType application/pdf .pdf
-";
 
 /// Everything the configuration says.
 #[derive(Debug)]
 pub struct Configuration {
-    /// What it is written for.
-    pub purpose: Purpose,
+    /// The application, and where it is reached.
+    pub site: Site,
     /// httpd's modules to load, by name without `_module`, and where they are.
     pub modules: Vec<(String, PathBuf)>,
     /// The processing model.
     pub mpm: Mpm,
-    /// User and group of the children, when httpd starts as root.
-    pub account: Option<(String, String)>,
-    /// Where to listen.
-    pub listen: Vec<SocketAddr>,
-    /// Directory of httpd's runtime files.
-    pub runtime: PathBuf,
-    /// The Apache module.
-    pub module: PathBuf,
-    /// `sys.prefix` of the application's Python.
-    pub python_home: PathBuf,
-    /// Where the application runs.
-    pub placement: Placement,
-    /// Requests that one of its processes works on at once.
-    pub threads: u16,
-    /// The script httpd loads.
-    pub script: PathBuf,
-    /// The name of its callable.
-    pub callable: String,
-    /// What to put on `sys.path`; nothing when the script does that itself.
-    pub python_path: Option<PathBuf>,
-    /// URL path of the application.
-    pub mount: String,
     /// The file that maps endings to MIME types, when static files are served and there is one.
     pub mime_types: Option<PathBuf>,
-    /// URL paths of static files, and the files' absolute paths.
-    pub statics: Vec<(String, PathBuf)>,
-}
-
-/// What a configuration is written for.
-#[derive(Clone, Debug)]
-pub enum Purpose {
-    /// To run now: logs in our own form, and a script that reports whether the application was imported.
-    Run {
-        /// That script.
-        report: PathBuf,
-    },
-    /// To be read, and moved to the reader's own server: says so in its head.
-    Show {
-        /// Lines to put there, such as a script that has to be saved.
-        notes: Vec<String>,
-    },
 }
 
 impl Configuration {
@@ -106,7 +46,7 @@ impl Configuration {
     }
 
     fn head(&self, out: &mut String) {
-        let Purpose::Show { notes } = &self.purpose else { return };
+        let Purpose::Show { notes } = &self.site.purpose else { return };
         out.push_str(
             "# Apache httpd configuration of `oxwsgi serve`.\n\
              #\n\
@@ -120,29 +60,29 @@ impl Configuration {
     }
 
     fn server(&self, out: &mut String) -> Result<(), Problem> {
-        let runtime = quoted(&self.runtime)?;
+        let runtime = quoted(&self.site.runtime)?;
         out.push_str("### Part 1: the server\n\n");
         let _ = writeln!(
             out,
             "# Files httpd keeps while it runs.\nServerRoot {runtime}\nDefaultRuntimeDir {runtime}"
         );
-        let _ = writeln!(out, "PidFile {}", quoted(&self.runtime.join("oxwsgi-httpd.pid"))?);
+        let _ = writeln!(out, "PidFile {}", quoted(&self.site.runtime.join("oxwsgi-httpd.pid"))?);
         let _ = writeln!(
             out,
             "Mutex {} default\n",
-            quoted(&PathBuf::from(format!("file:{}", plain(&self.runtime)?)))?
+            quoted(&PathBuf::from(format!("file:{}", plain(&self.site.runtime)?)))?
         );
         for (name, file) in &self.modules {
             let _ = writeln!(out, "LoadModule {name}_module {}", quoted(file)?);
         }
         out.push('\n');
-        for address in &self.listen {
+        for address in &self.site.listen {
             let _ = writeln!(out, "Listen {address}");
         }
-        if let Some(address) = self.listen.first() {
+        if let Some(address) = self.site.listen.first() {
             let _ = writeln!(out, "ServerName {address}");
         }
-        if let Some((user, group)) = &self.account {
+        if let Some((user, group)) = &self.site.account {
             let _ = writeln!(
                 out,
                 "\n# Who runs the application when httpd starts as root.\nUser {user}\nGroup {group}"
@@ -152,14 +92,14 @@ impl Configuration {
         self.server_processes(out);
         self.logs(out);
         let _ = writeln!(out, "# Nothing is served but what part 2 names.");
-        if matches!(self.purpose, Purpose::Run { .. }) {
-            let empty = self.runtime.join("htdocs");
+        if self.site.is_run() {
+            let empty = self.site.runtime.join("htdocs");
             let _ = writeln!(out, "DocumentRoot {}", quoted(&empty)?);
         }
         out.push_str("<Directory \"/\">\n    AllowOverride None\n    Require all denied\n</Directory>\n");
-        if matches!(self.purpose, Purpose::Run { .. }) {
+        if self.site.is_run() {
             // Empty: what is not there is "not found", and not "forbidden".
-            let [open, close] = section("Directory", &self.runtime.join("htdocs"))?;
+            let [open, close] = section("Directory", &self.site.runtime.join("htdocs"))?;
             let _ = writeln!(out, "{open}\n    Require all granted\n{close}");
         }
         out.push('\n');
@@ -167,7 +107,7 @@ impl Configuration {
     }
 
     fn logs(&self, out: &mut String) {
-        match self.purpose {
+        match self.site.purpose {
             Purpose::Run { .. } => {
                 let _ = writeln!(
                     out,
@@ -187,7 +127,7 @@ impl Configuration {
     fn application(&self, out: &mut String) -> Result<(), Problem> {
         out.push_str("### Part 2: the application\n\n");
         let _ = writeln!(out, "# For the whole server: these lines stand outside any <VirtualHost>.");
-        let _ = writeln!(out, "LoadModule wsgi_module {}", quoted(&self.module)?);
+        let _ = writeln!(out, "LoadModule wsgi_module {}", quoted(&self.site.module)?);
         self.server_python(out)?;
         out.push_str("\n# For one site: these lines stand inside its <VirtualHost>, if it has one.\n");
         self.mapping(out)?;
@@ -197,13 +137,13 @@ impl Configuration {
         );
         self.reloading(out);
         out.push_str("\n# httpd serves a file only where access is granted.\n");
-        access_to_file(out, &self.script)?;
+        access_to_file(out, &self.site.script)?;
         out.push('\n');
         Ok(())
     }
 
     fn static_files(&self, out: &mut String) -> Result<(), Problem> {
-        if self.statics.is_empty() {
+        if self.site.statics.is_empty() {
             return Ok(());
         }
         out.push_str("# Files that httpd serves itself; a URL here comes before the application's.\n");
@@ -211,9 +151,14 @@ impl Configuration {
             Some(file) => {
                 let _ = writeln!(out, "TypesConfig {}", quoted(file)?);
             }
-            None => out.push_str(MIME_TYPES),
+            None => {
+                out.push_str("TypesConfig /dev/null\n");
+                for (kind, endings) in MIME_TYPES {
+                    let _ = writeln!(out, "AddType {kind} .{}", endings.replace(' ', " ."));
+                }
+            }
         }
-        for (url, path) in &self.statics {
+        for (url, path) in &self.site.statics {
             let _ = writeln!(out, "Alias \"{url}\" {}", quoted(path)?);
             if path.is_file() {
                 access_to_file(out, path)?;
@@ -230,13 +175,14 @@ impl Configuration {
 
 #[cfg(test)]
 mod tests {
+    use std::net::SocketAddr;
+
     use super::*;
+    use crate::serve::site::{Group, Placement};
 
     fn sample(purpose: Purpose) -> Configuration {
-        Configuration {
+        let site = Site {
             purpose,
-            modules: vec![("mpm_event".to_owned(), PathBuf::from("/m/mod_mpm_event.so"))],
-            mpm: Mpm::Event,
             account: Some(("www-data".to_owned(), "www-data".to_owned())),
             listen: vec![SocketAddr::from(([127, 0, 0, 1], 8000))],
             runtime: PathBuf::from("/tmp/run"),
@@ -252,8 +198,13 @@ mod tests {
             callable: "app".to_owned(),
             python_path: None,
             mount: "/".to_owned(),
-            mime_types: Some(PathBuf::from("/etc/mime.types")),
             statics: vec![("/static".to_owned(), PathBuf::from("/srv/shop/a[1]"))],
+        };
+        Configuration {
+            site,
+            modules: vec![("mpm_event".to_owned(), PathBuf::from("/m/mod_mpm_event.so"))],
+            mpm: Mpm::Event,
+            mime_types: Some(PathBuf::from("/etc/mime.types")),
         }
     }
 
@@ -265,8 +216,10 @@ mod tests {
     }
 
     fn embedded(purpose: Purpose) -> Configuration {
-        let python_path = Some(PathBuf::from("/srv/shop"));
-        Configuration { placement: Placement::Embedded, python_path, ..sample(purpose) }
+        let mut configuration = sample(purpose);
+        configuration.site.python_path = Some(PathBuf::from("/srv/shop"));
+        configuration.site.placement = Placement::Embedded;
+        configuration
     }
 
     #[test]
@@ -355,7 +308,8 @@ WSGIImportScript "/tmp/run/report.py" process-group=%{GLOBAL} application-group=
 
     #[test]
     fn many_threads_are_several_servers() {
-        let large = Configuration { threads: 300, ..sample(Purpose::Show { notes: Vec::new() }) };
+        let mut large = sample(Purpose::Show { notes: Vec::new() });
+        large.site.threads = 300;
         let lines = directives(&large);
         for line in ["StartServers 6", "ThreadsPerChild 111", "MaxRequestWorkers 666"] {
             assert!(lines.contains(&line.to_owned()), "{lines:?}");
@@ -369,7 +323,7 @@ WSGIImportScript "/tmp/run/report.py" process-group=%{GLOBAL} application-group=
         let lines = directives(&run);
         assert!(lines.contains(&"MaxRequestWorkers 4".to_owned()), "{lines:?}");
         assert!(!lines.iter().any(|line| line.starts_with("ThreadsPerChild")), "{lines:?}");
-        run.placement = sample(run.purpose.clone()).placement;
+        run.site.placement = sample(run.site.purpose.clone()).site.placement;
         assert!(directives(&run).contains(&"MaxRequestWorkers 72".to_owned()));
     }
 }
