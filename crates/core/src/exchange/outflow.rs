@@ -129,6 +129,12 @@ impl Outflow {
         sent
     }
 
+    /// Sends what was kept, as the flusher would: the application is about to wait for the client, which holds the exchange for as
+    /// long as that takes. Blocks.
+    pub fn push(&self) {
+        self.push_older_than(Duration::ZERO);
+    }
+
     /// Takes what was kept out, or the flusher's failure. Blocks while the flusher is sending.
     pub fn take_kept(&self) -> Result<Vec<u8>, SendError> {
         self.lock().take()
@@ -155,11 +161,14 @@ impl Outflow {
 
     /// For the flusher: sends what is due.
     pub(super) fn flush(&self) {
+        self.push_older_than(PATIENCE);
+    }
+
+    fn push_older_than(&self, age: Duration) {
         let mut kept = self.lock();
-        if kept.since.is_none_or(|since| since.elapsed() < PATIENCE) {
-            return;
-        }
-        if let Err(error) = self.send_locked(&mut kept, None, None, &[], Send::FLUSH) {
+        if kept.since.is_some_and(|since| since.elapsed() >= age)
+            && let Err(error) = self.send_locked(&mut kept, None, None, &[], Send::FLUSH)
+        {
             kept.failure = Some(error);
         }
     }
@@ -212,6 +221,24 @@ mod tests {
         let outflow = Arc::new(Outflow::default());
         outflow.lease().lend(&mut RemoteExchange::new(&mut memory), || body(&outflow));
         memory
+    }
+
+    #[test]
+    fn what_was_kept_goes_out_before_the_application_waits_for_the_client() {
+        let mut memory = MemoryExchange::with_body(b"next");
+        let outflow = Arc::new(Outflow::default());
+        let mut remote = RemoteExchange::new(&mut memory);
+        outflow.lease().lend(&mut remote, || {
+            assert!(!outflow.keep(b"a"));
+            outflow.send(None, None, &[Bytes::new(b"a")], Send::FLUSH).unwrap();
+            // Slower than a moment, it is not kept at all.
+            if !outflow.keep(b"b") {
+                outflow.send(None, None, &[Bytes::new(b"b")], Send::FLUSH).unwrap();
+            }
+            outflow.push();
+            assert_eq!(outflow.take_kept(), Ok(Vec::new()));
+        });
+        assert_eq!(memory.sent, b"ab");
     }
 
     #[test]

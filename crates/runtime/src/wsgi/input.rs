@@ -91,7 +91,7 @@ impl Input {
         py: Attached<'_>,
         body: impl FnOnce(&mut RemoteExchange<'static>) -> Result<R, ReadError> + Send,
     ) -> Result<R, ReadError> {
-        self.transaction.with_exchange(py, body)?
+        self.transaction.with_client(py, body)?
     }
 
     fn read<'py>(&self, py: Attached<'py>, args: Args<'_, 'py>) -> PyResult<'py, Obj<'py>> {

@@ -135,6 +135,20 @@ impl Transaction {
         py.detach(|| lease.with(body))
     }
 
+    /// As [`with_exchange`](Self::with_exchange), to wait for the client; what there is of the reply goes out first, for the client
+    /// may be waiting for that.
+    pub fn with_client<R: std::marker::Send>(
+        &self,
+        py: Attached<'_>,
+        body: impl FnOnce(&mut RemoteExchange<'static>) -> R + std::marker::Send,
+    ) -> Result<R, Revoked> {
+        let outflow = &self.outflow;
+        py.detach(|| {
+            outflow.push();
+            outflow.lease().with(body)
+        })
+    }
+
     /// Sends body bytes, and the head before the first; bytes beyond the declared length are dropped.
     pub fn send(&self, py: Attached<'_>, data: &[u8], mut flags: Send) -> Result<(), SendError> {
         let data = &data[..self.take_quota(data.len())];
