@@ -136,6 +136,7 @@ impl Link {
         unsafe { (*self.as_raw()).data = user.data };
         // SAFETY: a connection has two events, and this one is not waited for.
         unsafe { (*self.write()).handler = Some(nothing_to_do) };
+        self.ignore_room();
         // SAFETY: as above.
         unsafe { (*self.read()).handler = Some(user.read) };
         let milliseconds = ffi::ngx_msec_t::try_from(limit.as_millis()).unwrap_or(ffi::ngx_msec_t::MAX / 4);
@@ -147,6 +148,18 @@ impl Link {
     pub fn set_idle(&self) {
         // SAFETY: the record is ours.
         unsafe { (*self.as_raw()).set_idle(1) };
+    }
+
+    /// Has the loop not tell of room any more, once it was asked to: each byte that the worker takes makes some.
+    fn ignore_room(&self) {
+        // SAFETY: a connection has two events; read by value.
+        let is_watched = unsafe { (*self.write()).active() } != 0;
+        // SAFETY: the loop's functions, set before any connection is made; read by value.
+        let stop = unsafe { ffi::ngx_event_actions.del };
+        if let Some(stop) = stop.filter(|_| is_watched) {
+            // SAFETY: the event of a connection that is open. When it fails, there is more to do than need be.
+            unsafe { stop(self.write(), ffi::SHIM_WRITE_EVENT, 0) };
+        }
     }
 
     fn stop_timers(&self) {

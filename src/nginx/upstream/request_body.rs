@@ -73,7 +73,10 @@ fn send(exchange: &mut Exchange, mut chain: *mut ffi::ngx_chain_t) -> ffi::ngx_i
             _ => exchange.upload.abandon(),
         }
     }
-    if moved {
+    let waits_for_client = !exchange.upload.is_ended && exchange.upload.held.is_empty();
+    if waits_for_client {
+        stop_waiting(exchange);
+    } else if moved {
         renew(exchange);
     }
     ffi::NGX_OK
@@ -99,21 +102,31 @@ fn hold(exchange: &Exchange) {
     }
 }
 
-/// Bytes have moved, and those that are still to come are the client's to send: the worker's time begins anew.
+/// Bytes have moved: the worker's time begins anew.
 fn renew(exchange: &Exchange) {
     let Some(attempt) = &exchange.attempt else { return };
     let read = attempt.connection.socket.read();
     // SAFETY: the event of a connection that is open; read by value.
-    if unsafe { (*read).timer_set() } == 0 {
-        return;
-    }
-    let waits_for_client = !exchange.upload.is_ended && exchange.upload.held.is_empty();
-    if waits_for_client {
-        // SAFETY: it is in the loop's tree of timers.
-        unsafe { ffi::shim_del_timer(read) };
-    } else {
+    if unsafe { (*read).timer_set() } != 0 {
         let upstream = exchange.upstream();
         // SAFETY: as above; the upstream is set up, and so is what it is configured with.
         unsafe { ffi::shim_add_timer(read, (*(*upstream).conf).read_timeout) };
+    }
+}
+
+/// What is still to come of the body is the client's to send, for which nginx has a time of its own.
+fn stop_waiting(exchange: &Exchange) {
+    let upstream = exchange.upstream();
+    // SAFETY: the upstream is set up; read by value.
+    if unsafe { (*upstream).header_sent() } != 0 {
+        // The reply goes on by itself.
+        return;
+    }
+    let Some(attempt) = &exchange.attempt else { return };
+    let read = attempt.connection.socket.read();
+    // SAFETY: the event of a connection that is open; read by value.
+    if unsafe { (*read).timer_set() } != 0 {
+        // SAFETY: it is in the loop's tree of timers.
+        unsafe { ffi::shim_del_timer(read) };
     }
 }
