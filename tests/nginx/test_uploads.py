@@ -22,6 +22,7 @@ def server(start_shared):
         location /single {{ {PAGES} client_body_in_single_buffer on; }}
         location /stream {{ {PAGES} wsgi_request_buffering off; }}
         location /stream-out {{ {PAGES} wsgi_request_buffering off; wsgi_buffering off; }}
+        location /again {{ {PAGES} wsgi_next_upstream http_503 non_idempotent; }}
         location /input {{ wsgi_pass ${{apps}}/input.wsgi; wsgi_request_buffering off; }}
         location /short {{ {PAGES} wsgi_request_buffering off; client_body_timeout 1s; }}
         location /small {{ {PAGES} wsgi_request_buffering off; client_max_body_size 1k; }}
@@ -93,6 +94,16 @@ def test_an_application_is_called_when_the_body_is_there(server):
         connection.send(b"def")
         _head, body = connection.response()
         assert body.data == b"begun6"
+
+
+@pytest.mark.parametrize("size", [0, 100, 16_385, 3_000_000])
+@pytest.mark.parametrize("read", [0, 1, 50_000, -1])
+@pytest.mark.parametrize("method", ["PUT", "POST"])
+def test_another_worker_gets_the_whole_body(server, method, read, size):
+    """However much the first one has taken of it."""
+    data = random.Random(size).randbytes(size)
+    response = server.client().request(method, f"/again/second?read={read}", content=data)
+    assert response.json()[:2] == facts_of(data)
 
 
 class TestStreaming:

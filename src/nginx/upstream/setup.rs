@@ -5,6 +5,8 @@
 use std::ffi::c_void;
 use std::ptr;
 
+use oxwsgi_client::reply::Stage;
+
 use super::exchange::Exchange;
 use super::{buffered, frame, header, peer, request_body, unbuffered};
 use crate::nginx::config::LocationConfig;
@@ -76,10 +78,15 @@ unsafe extern "C" fn create_key(request: *mut ffi::ngx_http_request_t) -> ffi::n
     })
 }
 
-/// `ngx_http_upstream_t::reinit_request`: nginx goes on with another connection, or with its cache. What belongs to a
-/// connection is made anew with it.
-unsafe extern "C" fn reinit_request(_request: *mut ffi::ngx_http_request_t) -> ffi::ngx_int_t {
-    ffi::NGX_OK
+/// `ngx_http_upstream_t::reinit_request`: nginx goes on with another connection, which is there already, or with its cache.
+unsafe extern "C" fn reinit_request(request: *mut ffi::ngx_http_request_t) -> ffi::ngx_int_t {
+    catch!(ffi::NGX_ERROR, {
+        // SAFETY: nginx calls it for a request of ours, which is alive; nobody else uses its exchange during the call.
+        let exchange = unsafe { &mut *Exchange::of(request) };
+        let is_new = exchange.attempt.is_some() && exchange.stage() == Stage::Silent;
+        let renewed = if is_new { frame::renew_body(exchange) } else { Ok(()) };
+        renewed.map_or(ffi::NGX_ERROR, |()| ffi::NGX_OK)
+    })
 }
 
 /// `ngx_http_upstream_t::abort_request`, which nginx has no use for.

@@ -12,6 +12,7 @@
 /sleep?seconds=S      "slept" after S seconds
 /echo                 the body, block by block as it comes
 /body                 JSON: length, digest, CONTENT_LENGTH and what an error said
+/second?read=N        503 after N bytes of the body, or none, and as /body the next time
 /ignore               "ignored", the body unread
 /begun                sends "begun", then reads the body and sends its length
 /endless?size=S       blocks of S bytes until it is closed or an error is raised
@@ -28,6 +29,7 @@ import time
 from urllib.parse import parse_qsl
 
 calls = itertools.count(1)
+seconds = itertools.count()
 report = []
 steps = threading.Semaphore(0)
 LETTERS = string.ascii_letters.encode()
@@ -131,6 +133,13 @@ def body(environ, start_response, query):
     return sized(start_response, json.dumps(facts).encode(), "application/json")
 
 
+def second(environ, start_response, query):
+    if next(seconds) % 2:
+        return body(environ, start_response, query)
+    environ["wsgi.input"].read(int(dict(query)["read"]))
+    return sized(start_response, b"later", status="503 Service Unavailable")
+
+
 def ignore(environ, start_response, query):
     return sized(start_response, b"ignored")
 
@@ -186,6 +195,7 @@ ROUTES = {
     "/sleep": sleep,
     "/echo": echo,
     "/body": body,
+    "/second": second,
     "/ignore": ignore,
     "/begun": begun,
     "/endless": endless,
