@@ -56,6 +56,9 @@ unsafe extern "C" fn begin_body(data: *mut c_void) -> ffi::ngx_int_t {
     // SAFETY: the context of both filters is the request's exchange, which nobody else uses during the call.
     let exchange = unsafe { &mut *data.cast::<Exchange>() };
     exchange.is_body_begun = true;
+    if let Some(attempt) = &exchange.attempt {
+        attempt.connection.socket.ignore_send_timeout();
+    }
     // SAFETY: the request's upstream, which nginx does not use during the call.
     let upstream = unsafe { &mut *exchange.upstream() };
     if upstream.buffering() == 0 {
