@@ -15,6 +15,7 @@ use oxwsgi_client::retries::PAUSE;
 use oxwsgi_core::wire::set_sequence;
 
 use super::attempt::{Attempt, State};
+use super::event::Event;
 use super::exchange::Exchange;
 use super::link::Link;
 use super::receive::READER;
@@ -136,7 +137,7 @@ fn half_of_nginx_patience(exchange: &Exchange) -> Duration {
 pub unsafe extern "C" fn on_timer(event: *mut ffi::ngx_event_t) {
     catch!((), {
         // SAFETY: the event's data is the request's exchange; it is cancelled before that goes.
-        let exchange = unsafe { (*event).data.cast::<Exchange>() };
+        let exchange = unsafe { Event::data::<Exchange>(event) };
         // SAFETY: as above; nobody else uses it until `tick` has returned.
         if let Some(ready) = tick(unsafe { &mut *exchange }) {
             // SAFETY: the event of a connection in the hands of nginx's upstream module. The request may be gone afterwards.
