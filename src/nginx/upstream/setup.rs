@@ -65,7 +65,7 @@ unsafe extern "C" fn begin_body(data: *mut c_void) -> ffi::ngx_int_t {
         unbuffered::begin(upstream);
     } else {
         // SAFETY: the upstream's pipe, made by `prepare`.
-        buffered::begin(unsafe { &mut *upstream.pipe });
+        buffered::begin(unsafe { &mut *upstream.pipe }, &upstream.buffer);
     }
     ffi::NGX_OK
 }
