@@ -124,6 +124,19 @@ impl<'r> Request<'r> {
         unsafe { (*context).current_request = self.as_raw() };
     }
 
+    /// Whether its body has gone somewhere else, as it came, before an error page or another redirect has led here.
+    pub fn has_lost_body(self) -> bool {
+        let r = self.as_raw();
+        // SAFETY: the request is alive; all are read by value.
+        let (is_main, body, is_coming, announced) = unsafe {
+            (r == (*r).main, (*r).request_body, (*r).reading_body(), (*r).headers_in.content_length_n)
+        };
+        // SAFETY: null, or the request's own record; read by value.
+        let is_empty = !body.is_null() && unsafe { (*body).bufs.is_null() };
+        // Of a chunked body nginx counts there what it has read.
+        is_main && (is_coming != 0 || (is_empty && announced > 0))
+    }
+
     /// nginx closes the connection when the rest of a body was not read. The client is told so where that is about to happen.
     pub fn close_after_unread_body(self) {
         let r = self.as_raw();

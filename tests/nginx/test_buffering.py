@@ -20,11 +20,12 @@ def server(start_shared):
         location /off {{ {PAGES} wsgi_buffering off; }}
         location /memory {{ {PAGES} wsgi_max_temp_file_size 0; }}
         location /small {{ {PAGES} wsgi_buffer_size 4k; wsgi_buffers 4 4k; wsgi_busy_buffers_size 8k; }}
+        location /tiny {{ {PAGES} wsgi_buffer_size 4k; wsgi_buffers 8 4k; wsgi_read_timeout 3s; }}
         location /rate {{ {PAGES} wsgi_limit_rate 2m; }}
         location /files {{ wsgi_pass ${{apps}}/file_wrapper.wsgi; }}
         location /files-off {{ wsgi_pass ${{apps}}/file_wrapper.wsgi; wsgi_buffering off; }}
         """,
-        http="wsgi_daemon_process g threads=4; wsgi_process_group g;",
+        http="wsgi_daemon_process g threads=4; wsgi_process_group g; large_client_header_buffers 4 32k;",
     )
 
 
@@ -53,6 +54,34 @@ def test_a_block_is_sent_before_the_next_is_made(server, mount):
         server.get("/on/release")
         body = connection.read_body(head)
         assert (body.data, body.is_complete) == (b"second", True)
+
+
+LONG = "X-Long=" + "l" * 12_000
+
+
+@pytest.mark.parametrize("mount", [*EVERY, "tiny"])
+class TestBehindALongHead:
+    """One that is longer than the buffers are."""
+
+    @pytest.mark.parametrize("size", [0, 5, 40_000, 300_000, SIZE])
+    def test_any_size(self, server, letters, mount, size):
+        response = server.get(f"/{mount}/text?size={size}&{LONG}")
+        assert (response.content, len(response.headers["X-Long"])) == (letters(size), 12_000)
+
+    def test_a_client_that_waits(self, server, letters, mount):
+        with server.raw() as connection:
+            connection.request(f"GET /{mount}/text?size=5000000&{LONG}", "Connection: close")
+            time.sleep(0.5)
+            _head, body = connection.response()
+            assert body.data == letters(5_000_000)
+
+    def test_a_block_is_sent_before_the_next_is_made(self, server, mount):
+        with server.raw() as connection:
+            connection.request(f"GET /{mount}/stepwise?{LONG}")
+            head = connection.read_head()
+            assert connection.read_chunk() == b"first"
+            server.get("/on/release")
+            assert connection.read_body(head).data == b"second"
 
 
 @pytest.mark.parametrize("mount", EVERY)

@@ -280,3 +280,15 @@ def _lives(pid: int) -> bool:
         return Process.at(pid).is_alive
     except ProcessLookupError:
         return False
+
+
+def test_a_log_for_debugging(start):
+    """nginx names the connection of each event there."""
+    server = start(
+        "location / { wsgi_pass ${apps}/nginx/pages.wsgi; }",
+        main="error_log ${root}/debug.log debug;",
+    )
+    assert server.get("/sleep?seconds=1.5").text == "slept"
+    assert server.get("/text?size=3").text == "abc"
+    log = (server.root / "debug.log").read_text(errors="replace")
+    assert "[debug]" not in log or "event timer add: -1: " in log

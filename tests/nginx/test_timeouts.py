@@ -17,6 +17,10 @@ def server(start_shared):
         location /app {{ {PAGES} }}
         location /short {{ {PAGES} wsgi_read_timeout 1s; }}
         location /short-off {{ {PAGES} wsgi_read_timeout 1s; wsgi_buffering off; }}
+        location /sending {{ {PAGES} wsgi_send_timeout 1s; wsgi_read_timeout 1s; }}
+        location /sending-off {{
+            {PAGES} wsgi_send_timeout 1s; wsgi_read_timeout 1s; wsgi_request_buffering off; wsgi_buffering off;
+        }}
         location /impatient {{ {PAGES} send_timeout 1s; wsgi_buffering off; }}
         """,
         http="wsgi_daemon_process g threads=4; wsgi_process_group g;",
@@ -74,6 +78,15 @@ def test_a_slow_upload_is_not_a_slow_reply(start):
             connection.send(part)
         head, body = connection.response()
         assert (head.status, body.data[:3]) == (200, b"[6,")
+
+
+@pytest.mark.parametrize("mount", ["sending", "sending-off"])
+@pytest.mark.parametrize("method", ["PUT", "POST"])
+def test_an_application_that_answers_before_it_takes_the_body(server, mount, method):
+    """Once it answers, that is what must go on."""
+    client = server.client()
+    response = client.request(method, f"/{mount}/reluctant?count=6", content=b"b" * 5_000_000)
+    assert (response.status_code, response.text) == (200, "r" * 6)
 
 
 @pytest.mark.allows("client timed out", r"WSGI\d{4}")

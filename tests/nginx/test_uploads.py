@@ -22,8 +22,24 @@ def server(start_shared):
         location /single {{ {PAGES} client_body_in_single_buffer on; }}
         location /stream {{ {PAGES} wsgi_request_buffering off; }}
         location /stream-out {{ {PAGES} wsgi_request_buffering off; wsgi_buffering off; }}
+        location /again {{ {PAGES} wsgi_next_upstream http_503 non_idempotent; }}
         location /input {{ wsgi_pass ${{apps}}/input.wsgi; wsgi_request_buffering off; }}
         location /short {{ {PAGES} wsgi_request_buffering off; client_body_timeout 1s; }}
+        location /elsewhere {{
+            {PAGES} wsgi_request_buffering off; wsgi_intercept_errors on; error_page 503 = @other;
+        }}
+        location /elsewhere/kept {{
+            {PAGES} wsgi_script_name /elsewhere/kept; wsgi_intercept_errors on; error_page 503 = @other;
+        }}
+        location /elsewhere/unneeded {{
+            {PAGES}
+            wsgi_script_name /elsewhere/unneeded;
+            wsgi_request_buffering off;
+            wsgi_intercept_errors on;
+            error_page 503 = @without;
+        }}
+        location @other {{ {PAGES} wsgi_script_name /elsewhere; }}
+        location @without {{ {PAGES} wsgi_script_name /elsewhere; wsgi_pass_request_body off; }}
         location /small {{ {PAGES} wsgi_request_buffering off; client_max_body_size 1k; }}
         """,
         http="wsgi_daemon_process g threads=4; wsgi_process_group g;",
@@ -110,6 +126,16 @@ def test_an_application_is_called_when_the_body_is_there(server):
         assert body.data == b"begun6"
 
 
+@pytest.mark.parametrize("size", [0, 100, 16_385, 3_000_000])
+@pytest.mark.parametrize("read", [0, 1, 50_000, -1])
+@pytest.mark.parametrize("method", ["PUT", "POST"])
+def test_another_worker_gets_the_whole_body(server, method, read, size):
+    """However much the first one has taken of it."""
+    data = random.Random(size).randbytes(size)
+    response = server.client().request(method, f"/again/second?read={read}", content=data)
+    assert response.json()[:2] == facts_of(data)
+
+
 class TestStreaming:
     @pytest.mark.parametrize("mount", ["stream", "stream-out"])
     def test_the_reply_begins_while_the_body_comes(self, server, mount):
@@ -177,6 +203,23 @@ class TestStreaming:
     @pytest.mark.provokes("client intended to send too large body")
     def test_one_that_is_too_large(self, server):
         assert server.post("/small/body", b"b" * 2000).status_code == 413
+
+    @pytest.mark.provokes("WSGI1127")
+    def test_a_body_that_is_gone_is_not_an_empty_one(self, server):
+        """An error page leads to another application, but the first one has taken the body."""
+        assert server.post("/elsewhere/headers?status=503+No", b"b" * 100_000).status_code == 500
+
+    @pytest.mark.provokes("WSGI1127")
+    def test_nor_is_one_that_is_still_coming(self, server):
+        with server.raw() as connection:
+            connection.request("POST /elsewhere/headers?status=503+No", "Content-Length: 9", body=b"some")
+            assert connection.read_head().status == 500
+
+    @pytest.mark.parametrize("size", [0, 10, 100_000])
+    def test_where_another_application_gets_it(self, server, size):
+        environ = server.post("/elsewhere/kept/headers?status=503+No", b"b" * size).json()
+        assert environ["CONTENT_LENGTH"] == str(size)
+        assert server.post("/elsewhere/unneeded/headers?status=503+No", b"b" * size).status_code == 200
 
     def test_a_slow_body_waits_in_one_thread_only(self, server):
         with server.raw() as slow:

@@ -22,9 +22,14 @@ use crate::nginx::ffi;
 /// makes such an end an error.
 const MORE: ffi::off_t = 1;
 
-/// Before the first bytes.
-pub fn begin(pipe: &mut ffi::ngx_event_pipe_t) {
+/// Before the first bytes, of which some may be behind the head in `first`.
+pub fn begin(pipe: &mut ffi::ngx_event_pipe_t, first: &ffi::ngx_buf_t) {
     pipe.length = MORE;
+    // A long head may have enlarged that beyond what the configuration has been checked for. nginx sends no buffer that is
+    // larger than those together may be.
+    let size = (first.end as usize - first.start as usize).cast_signed();
+    pipe.busy_size = pipe.busy_size.max(size);
+    pipe.temp_file_write_size = pipe.temp_file_write_size.max(size);
 }
 
 /// `ngx_event_pipe_t::input_filter`: `raw` has been read.

@@ -52,6 +52,8 @@ pub struct Exchange {
     pub pause: Option<Duration>,
     /// nginx is told that the connection has failed, for it has an answer of its own.
     pub is_left_to_nginx: bool,
+    /// nginx has the head of its reply.
+    pub is_answered: bool,
     /// What nginx's upstream module has finished with.
     pub finished: Option<ffi::ngx_int_t>,
     /// The filters have taken what was read behind the head.
@@ -115,6 +117,7 @@ impl Exchange {
             since: None,
             pause: None,
             is_left_to_nginx: false,
+            is_answered: false,
             finished: None,
             is_body_begun: false,
             times: Times::default(),
@@ -206,6 +209,7 @@ impl Exchange {
         self.failure = None;
         self.since = None;
         self.is_left_to_nginx = false;
+        self.is_answered = false;
         self.finished = None;
         self.is_body_begun = false;
     }

@@ -74,6 +74,11 @@ fn below<'a>(root: &[u8], view: &RequestView<'a>) -> Result<RequestView<'a>, Opt
         .ok_or_else(|| Some(Problem::OutsideRoot { script: text(&view.target.script), root: text(root) }))
 }
 
+/// Has the request's body begin from its start, for another connection. The request's frame says already what is to come.
+pub fn renew_body(exchange: &mut Exchange) -> Result<(), OutOfMemory> {
+    if exchange.upload.is_inline { Ok(()) } else { take_body(exchange).map(drop) }
+}
+
 /// What is to become of the request's body: its length, and all of it when it goes with the request.
 fn take_body<'r>(exchange: &mut Exchange) -> Result<(BodyLength, Option<&'r [u8]>), OutOfMemory> {
     let request: Request<'r> = exchange.request();

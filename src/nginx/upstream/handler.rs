@@ -20,6 +20,9 @@ use crate::nginx::{ffi, groups, request, text};
 /// The group is not there.
 const NO_GROUP: Number = Number(1126);
 
+/// The request's body is not there any more.
+const NO_BODY: Number = Number(1127);
+
 thread_local! {
     /// The groups of a configuration, known by its address; looked for once, when the first request needs one of them. They
     /// live as long as the process, for requests of an older configuration may.
@@ -55,6 +58,16 @@ fn serve(request: Request<'_>) -> ffi::ngx_int_t {
     };
     let settings = LocationConfig::of(request);
     let Some(application) = &settings.application else { return ffi::NGX_HTTP_INTERNAL_SERVER_ERROR };
+    if request.has_lost_body() && settings.upstream.pass_request_body != 0 {
+        request.log().write(
+            Level::Error,
+            format_args!(
+                "{NO_BODY}: the body of this request has gone to another location, which did not keep it: with \
+                 \"wsgi_request_buffering on\" it does, with \"wsgi_pass_request_body off\" none is needed here"
+            ),
+        );
+        return ffi::NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
     let Some(group) = find(MainConfig::of(request), application.group) else {
         request.log().write(
             Level::Error,

@@ -62,6 +62,7 @@ fn process_new(exchange: &mut Exchange) -> ffi::ngx_int_t {
             Err(OutOfMemory) => ffi::NGX_ERROR,
         };
     }
+    exchange.is_answered = true;
     // SAFETY: the upstream's own record; read by value.
     exchange.status = u16::try_from(unsafe { (*upstream).headers_in.status_n }).ok();
     // SAFETY: so many bytes have been read.

@@ -107,6 +107,13 @@ impl Link {
         unsafe { (*self.as_raw()).sent }
     }
 
+    /// nginx's upstream module is not to end the request when the time for writing is up, but to try again.
+    pub fn ignore_send_timeout(&self) {
+        // SAFETY: a connection has two events, which nobody else uses during the call. `ngx_http_upstream_handler` takes such a
+        // timer for one of its own, that only holds the connection back.
+        unsafe { (*self.write()).set_delayed(1) };
+    }
+
     /// Whether nothing has gone wrong with it.
     pub fn is_sound(&self) -> bool {
         // SAFETY: a connection has two events, which nobody else uses during the call.

@@ -15,6 +15,7 @@ use oxwsgi_client::retries::PAUSE;
 use oxwsgi_core::wire::set_sequence;
 
 use super::attempt::{Attempt, State};
+use super::event::Event;
 use super::exchange::Exchange;
 use super::link::Link;
 use super::receive::READER;
@@ -136,7 +137,7 @@ fn half_of_nginx_patience(exchange: &Exchange) -> Duration {
 pub unsafe extern "C" fn on_timer(event: *mut ffi::ngx_event_t) {
     catch!((), {
         // SAFETY: the event's data is the request's exchange; it is cancelled before that goes.
-        let exchange = unsafe { (*event).data.cast::<Exchange>() };
+        let exchange = unsafe { Event::data::<Exchange>(event) };
         // SAFETY: as above; nobody else uses it until `tick` has returned.
         if let Some(ready) = tick(unsafe { &mut *exchange }) {
             // SAFETY: the event of a connection in the hands of nginx's upstream module. The request may be gone afterwards.
@@ -194,9 +195,12 @@ unsafe extern "C" fn free(peer: *mut ffi::ngx_peer_connection_t, data: *mut c_vo
         let has_failed = state & ffi::NGX_PEER_FAILED as ffi::ngx_uint_t != 0;
         exchange.timer.cancel();
         peer.connection = std::ptr::null_mut();
-        // Only an answer that `wsgi_next_upstream` names may be asked for again: without one, who knows what was done.
-        let is_answered = exchange.stage() != Stage::Silent;
-        peer.tries = if has_failed && !is_answered { 0 } else { peer.tries.saturating_sub(1) };
+        // Only an answer that `wsgi_next_upstream` names may be asked for again: without one, who knows what was done. And not
+        // once the client gets it.
+        // SAFETY: the request's upstream, which nginx does not use during the call; read by value.
+        let is_sent = unsafe { (*exchange.upstream()).header_sent() } != 0;
+        let may_be_named = exchange.is_answered && !is_sent;
+        peer.tries = if has_failed && !may_be_named { 0 } else { peer.tries.saturating_sub(1) };
         give_back(exchange, has_failed);
     });
 }

@@ -7,6 +7,7 @@
 use oxwsgi_client::reply::Stage;
 
 use super::attempt::State;
+use super::event::Event;
 use super::exchange::{Exchange, Failure};
 use super::setup;
 use crate::nginx::ffi;
@@ -28,7 +29,7 @@ enum Decision {
 pub unsafe extern "C" fn on_posted(event: *mut ffi::ngx_event_t) {
     catch!((), {
         // SAFETY: the event's data is the request's exchange; it is cancelled before that goes.
-        let exchange = unsafe { (*event).data.cast::<Exchange>() };
+        let exchange = unsafe { Event::data::<Exchange>(event) };
         // SAFETY: as above; nobody else uses it until `decide` has returned.
         let decision = decide(unsafe { &mut *exchange });
         if let Some(decision) = decision {

@@ -40,7 +40,7 @@ fn send(exchange: &mut Exchange, mut chain: *mut ffi::ngx_chain_t) -> ffi::ngx_i
     }
     match write(exchange, own) {
         ffi::NGX_OK => {}
-        ffi::NGX_AGAIN => return ffi::NGX_AGAIN,
+        ffi::NGX_AGAIN => return wait_for_room(exchange),
         // Nobody calls an application for a part of a request.
         _ if exchange.attempt.as_ref().is_some_and(|attempt| !attempt.reply.asked) => {
             exchange.not_taken();
@@ -68,7 +68,7 @@ fn send(exchange: &mut Exchange, mut chain: *mut ffi::ngx_chain_t) -> ffi::ngx_i
             ffi::NGX_OK => exchange.upload.advance(),
             ffi::NGX_AGAIN => {
                 renew(exchange);
-                return ffi::NGX_AGAIN;
+                return wait_for_room(exchange);
             }
             _ => exchange.upload.abandon(),
         }
@@ -87,6 +87,16 @@ fn write(exchange: &Exchange, chain: *mut ffi::ngx_chain_t) -> ffi::ngx_int_t {
     let upstream = exchange.upstream();
     // SAFETY: the writer of the request's upstream, whose connection is open; it makes links of its own.
     unsafe { ffi::ngx_chain_writer((&raw mut (*upstream).writer).cast(), chain) }
+}
+
+/// There is more than the worker takes at the moment. Once its reply goes on, that need not take the rest of the body.
+fn wait_for_room(exchange: &Exchange) -> ffi::ngx_int_t {
+    if exchange.is_body_begun
+        && let Some(attempt) = &exchange.attempt
+    {
+        attempt.connection.socket.ignore_send_timeout();
+    }
+    ffi::NGX_AGAIN
 }
 
 /// The body waits for the worker: from now on it is the worker's time, though nginx begins to count it only once it has sent

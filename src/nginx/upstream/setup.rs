@@ -5,6 +5,8 @@
 use std::ffi::c_void;
 use std::ptr;
 
+use oxwsgi_client::reply::Stage;
+
 use super::exchange::Exchange;
 use super::{buffered, frame, header, peer, request_body, unbuffered};
 use crate::nginx::config::LocationConfig;
@@ -54,13 +56,16 @@ unsafe extern "C" fn begin_body(data: *mut c_void) -> ffi::ngx_int_t {
     // SAFETY: the context of both filters is the request's exchange, which nobody else uses during the call.
     let exchange = unsafe { &mut *data.cast::<Exchange>() };
     exchange.is_body_begun = true;
+    if let Some(attempt) = &exchange.attempt {
+        attempt.connection.socket.ignore_send_timeout();
+    }
     // SAFETY: the request's upstream, which nginx does not use during the call.
     let upstream = unsafe { &mut *exchange.upstream() };
     if upstream.buffering() == 0 {
         unbuffered::begin(upstream);
     } else {
         // SAFETY: the upstream's pipe, made by `prepare`.
-        buffered::begin(unsafe { &mut *upstream.pipe });
+        buffered::begin(unsafe { &mut *upstream.pipe }, &upstream.buffer);
     }
     ffi::NGX_OK
 }
@@ -76,10 +81,15 @@ unsafe extern "C" fn create_key(request: *mut ffi::ngx_http_request_t) -> ffi::n
     })
 }
 
-/// `ngx_http_upstream_t::reinit_request`: nginx goes on with another connection, or with its cache. What belongs to a
-/// connection is made anew with it.
-unsafe extern "C" fn reinit_request(_request: *mut ffi::ngx_http_request_t) -> ffi::ngx_int_t {
-    ffi::NGX_OK
+/// `ngx_http_upstream_t::reinit_request`: nginx goes on with another connection, which is there already, or with its cache.
+unsafe extern "C" fn reinit_request(request: *mut ffi::ngx_http_request_t) -> ffi::ngx_int_t {
+    catch!(ffi::NGX_ERROR, {
+        // SAFETY: nginx calls it for a request of ours, which is alive; nobody else uses its exchange during the call.
+        let exchange = unsafe { &mut *Exchange::of(request) };
+        let is_new = exchange.attempt.is_some() && exchange.stage() == Stage::Silent;
+        let renewed = if is_new { frame::renew_body(exchange) } else { Ok(()) };
+        renewed.map_or(ffi::NGX_ERROR, |()| ffi::NGX_OK)
+    })
 }
 
 /// `ngx_http_upstream_t::abort_request`, which nginx has no use for.

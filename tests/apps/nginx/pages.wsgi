@@ -13,6 +13,8 @@
 /fragile?down=PATH    "up"; an exception once PATH is there
 /echo                 the body, block by block as it comes
 /body                 JSON: length, digest, CONTENT_LENGTH and what an error said
+/second?read=N        503 after N bytes of the body, or none, and as /body the next time
+/reluctant?count=N    reads one byte of the body, and sends N others, one each 0.4 s
 /ignore               "ignored", the body unread
 /begun                sends "begun", then reads the body and sends its length
 /endless?size=S       blocks of S bytes until it is closed or an error is raised
@@ -30,6 +32,7 @@ import time
 from urllib.parse import parse_qsl
 
 calls = itertools.count(1)
+seconds = itertools.count()
 report = []
 steps = threading.Semaphore(0)
 LETTERS = string.ascii_letters.encode()
@@ -139,6 +142,21 @@ def body(environ, start_response, query):
     return sized(start_response, json.dumps(facts).encode(), "application/json")
 
 
+def second(environ, start_response, query):
+    if next(seconds) % 2:
+        return body(environ, start_response, query)
+    environ["wsgi.input"].read(int(dict(query)["read"]))
+    return sized(start_response, b"later", status="503 Service Unavailable")
+
+
+def reluctant(environ, start_response, query):
+    environ["wsgi.input"].read(1)
+    start_response("200 OK", [("Content-Type", "text/plain")])
+    for _ in range(int(dict(query)["count"])):
+        yield b"r"
+        time.sleep(0.4)
+
+
 def ignore(environ, start_response, query):
     return sized(start_response, b"ignored")
 
@@ -195,6 +213,8 @@ ROUTES = {
     "/fragile": fragile,
     "/echo": echo,
     "/body": body,
+    "/second": second,
+    "/reluctant": reluctant,
     "/ignore": ignore,
     "/begun": begun,
     "/endless": endless,
