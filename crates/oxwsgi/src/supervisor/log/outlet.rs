@@ -8,7 +8,6 @@ use std::ffi::OsStr;
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
-use std::time::{Duration, Instant};
 
 use oxwsgi_core::daemon::{LogTarget, NginxLog, NginxPlace};
 use oxwsgi_core::os::{inherited, syslog};
@@ -25,8 +24,6 @@ const LONGEST: usize = 8192;
 const LONGEST_IN_PIPE: usize = 4096;
 /// nginx's own bound of a message to the system's log (`NGX_MAX_ERROR_STR`), in bytes.
 const LONGEST_MESSAGE: usize = 2048;
-/// Between two looks whether a file was rotated.
-const LOOK: Duration = Duration::from_millis(500);
 
 /// One place.
 #[derive(Debug)]
@@ -40,8 +37,8 @@ pub struct Outlet {
 #[derive(Debug)]
 enum Place {
     File(OwnedFd),
-    /// A file that may be rotated: its path, and when that is looked at again.
-    Rotated(OwnedFd, PathBuf, Instant),
+    /// A file that may be rotated, and its path, which is looked at before each text: nobody says when.
+    Rotated(OwnedFd, PathBuf),
     Pipe(Pipe),
     System(i32),
     Server(SyslogSocket),
@@ -68,8 +65,7 @@ impl Outlet {
                         NginxPlace::File(number, path) => {
                             let place = match (Place::inherited(*number)?, path) {
                                 (Place::File(file), Some(path)) => {
-                                    let path = OsStr::from_bytes(path).into();
-                                    Place::Rotated(file, path, Instant::now() + LOOK)
+                                    Place::Rotated(file, OsStr::from_bytes(path).into())
                                 }
                                 (place, _) => place,
                             };
@@ -99,13 +95,9 @@ impl Outlet {
                 syslog::write(*facility, (level as u8).min(Level::Debug as u8), line.trim_ascii_end());
             }),
             Place::File(file) => put(file, format, level, pid, text),
-            Place::Rotated(file, path, next_look) => {
-                let now = Instant::now();
-                if *next_look <= now {
-                    *next_look = now + LOOK;
-                    if let Some(successor) = successor(file, path) {
-                        *file = successor;
-                    }
+            Place::Rotated(file, path) => {
+                if let Some(successor) = successor(file, path) {
+                    *file = successor;
                 }
                 put(file, format, level, pid, text);
             }

@@ -7,7 +7,6 @@ use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::net::UnixDatagram;
 use std::path::Path;
-use std::time::Duration;
 
 use oxwsgi_core::daemon::{NginxLog, NginxPlace, SyslogAddress, SyslogServer};
 
@@ -89,7 +88,6 @@ fn a_rotated_file_is_left_once_another_is_in_its_place() {
     let mut logs = Logs::default();
     let log = logs.open(&nginx([(Level::Info, place)])).unwrap();
     let mut say = |text: &str| {
-        std::thread::sleep(Duration::from_millis(600));
         logs.say(log, Level::Info, text);
     };
     fs::rename(&path, &old).unwrap();
