@@ -60,10 +60,9 @@ impl Blueprint {
         }
         let server_user = core.serving_user();
         let log = error_log::of(cycle);
-        let variables = settings.environment.iter();
-        let environment: Vec<_> = variables.map(|(name, value)| (name.to_vec(), value.to_vec())).collect();
         let draft = |((group, settled), socket): ((&Group, Settled), Vec<u8>)| {
             let Settled { found, account } = settled;
+            let variables = settings.environment_of(group).into_iter();
             let draft = Draft {
                 account,
                 server_user,
@@ -72,7 +71,7 @@ impl Blueprint {
                 timeout: TIMEOUT,
                 executable: &found.python.executable,
                 runtime: &found.runtime,
-                environment: environment.clone(),
+                environment: variables.map(|(name, value)| (name.into(), value.into())).collect(),
             };
             draft.complete(&group.settings, &settings.process)
         };
