@@ -48,6 +48,7 @@ fn good_request() -> Vec<u8> {
         https: true,
         head: false,
         content_filters: false,
+        files_as_data: false,
         request_start: 1,
         queue_start: 2,
         daemon_start: 0,

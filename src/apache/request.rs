@@ -85,6 +85,7 @@ pub fn with_view<R>(
         https: false,
         head: request.is_head(),
         content_filters: has_content_filters(request),
+        files_as_data: false,
         request_start: request.time(),
         queue_start: 0,
         daemon_start: 0,

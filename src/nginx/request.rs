@@ -94,6 +94,7 @@ pub fn with_view<'r, R>(
         https,
         head: is_head,
         content_filters: false,
+        files_as_data: !application.file_wrapper || LocationConfig::of(request).keeps_replies(),
         request_start: request.start(),
         queue_start: now(),
         daemon_start: 0,

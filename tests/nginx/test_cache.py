@@ -80,6 +80,7 @@ def test_what_is_kept_is_whole(server, letters, size):
 @pytest.mark.parametrize("size", [100, 3_000_000])
 def test_a_file(server, size):
     replies = [server.get(f"/files/file?size={size}") for _ in range(3)]
+    assert [reply.headers["X-Cache"] for reply in replies] == ["MISS", "HIT", "HIT"]
     assert len({reply.content for reply in replies}) == 1
     assert len(replies[0].content) == size
 

@@ -68,7 +68,7 @@ proptest! {
         extra in pairs(proptest::option::of(bytes())),
         texts in vec(bytes(), 5),
         numbers in any::<[i64; 3]>(),
-        flags in any::<[bool; 7]>(),
+        flags in any::<[bool; 8]>(),
         body in body_length(),
         authorization in authorization(),
         inline in proptest::option::of(bytes()),
@@ -104,6 +104,7 @@ proptest! {
             https: flags[1],
             head: flags[2],
             content_filters: flags[3],
+            files_as_data: flags[7],
             request_start: numbers[1],
             queue_start: numbers[2],
             daemon_start: 0,
@@ -134,8 +135,8 @@ proptest! {
         prop_assert_eq!(format!("{:?}", seen.target), format!("{:?}", view.target));
         prop_assert_eq!((seen.body, seen.authorization), (view.body, view.authorization));
         prop_assert_eq!(
-            (seen.https, seen.head, seen.content_filters, seen.request_start, seen.queue_start),
-            (view.https, view.head, view.content_filters, view.request_start, view.queue_start)
+            (seen.https, seen.head, seen.content_filters, seen.files_as_data, seen.request_start, seen.queue_start),
+            (view.https, view.head, view.content_filters, view.files_as_data, view.request_start, view.queue_start)
         );
         for length in 0..out.len() - HEADER {
             prop_assert!(DecodedRequest::decode(&out[HEADER..HEADER + length]).is_err());

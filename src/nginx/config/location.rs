@@ -11,7 +11,7 @@ use oxwsgi_core::report::Level;
 
 use super::application::{Application, Param};
 use super::named::Named;
-use super::{MainConfig, Value, upstream};
+use super::{MainConfig, Value, three_way, upstream};
 use crate::nginx::record::{Reading, Request};
 use crate::nginx::{ffi, text};
 
@@ -106,6 +106,11 @@ impl LocationConfig {
     pub fn of<'a>(request: Request<'a>) -> &'a Self {
         // SAFETY: what `create` made; nobody changes it while requests are served.
         unsafe { &*request.own_location().cast::<Self>() }
+    }
+
+    /// Whether nginx may make copies of replies (`wsgi_cache`, `wsgi_store`).
+    pub fn keeps_replies(&self) -> bool {
+        three_way(self.upstream.cache()) > 0 || three_way(self.upstream.store()) > 0
     }
 
     /// Fills what this level does not set from the outer one.

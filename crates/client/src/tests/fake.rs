@@ -131,6 +131,7 @@ pub fn with_view<R>(
         https: false,
         head: false,
         content_filters: false,
+        files_as_data: false,
         request_start: 1,
         queue_start: 0,
         daemon_start: 0,

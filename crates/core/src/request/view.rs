@@ -54,6 +54,8 @@ pub struct RequestView<'a> {
     /// A filter of the server works on the content of the reply: every block goes through it on the request's own thread
     /// as it comes, for such a filter may do anything, up to serving another request.
     pub content_filters: bool,
+    /// A file is to come as bytes: the server keeps copies of replies, or is told not to take files.
+    pub files_as_data: bool,
     /// When the server began to read the request, in microseconds since the epoch.
     pub request_start: i64,
     /// When the server gave the request to a daemon group, in microseconds since the epoch; 0 in embedded mode.

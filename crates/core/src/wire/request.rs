@@ -24,6 +24,7 @@ const CONTENT_FILTERS: u8 = 8;
 const IGNORE_ACTIVITY: u8 = 16;
 const MODULE: u8 = 32;
 const FACTORY: u8 = 64;
+const FILES_AS_DATA: u8 = 128;
 
 /// The part of a body that comes with its request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -95,7 +96,8 @@ pub fn encode_request(out: &mut Vec<u8>, view: &RequestView<'_>, sequence: u32, 
             | flag(view.target.factory, FACTORY)
             | flag(view.https, HTTPS)
             | flag(view.head, HEAD)
-            | flag(view.content_filters, CONTENT_FILTERS));
+            | flag(view.content_filters, CONTENT_FILTERS)
+            | flag(view.files_as_data, FILES_AS_DATA));
         let (kind, length) = match view.body {
             BodyLength::None => (0, 0),
             BodyLength::Bytes(length) => (1, length),
@@ -190,6 +192,7 @@ fn decode(mut reader: Reader<'_>) -> Option<DecodedRequest<'_>> {
         https: flags & HTTPS != 0,
         head: flags & HEAD != 0,
         content_filters: flags & CONTENT_FILTERS != 0,
+        files_as_data: flags & FILES_AS_DATA != 0,
         request_start,
         queue_start,
         daemon_start: 0,
@@ -242,6 +245,7 @@ mod tests {
             https: true,
             head: false,
             content_filters: true,
+            files_as_data: true,
             request_start: 1,
             queue_start: 2,
             daemon_start: 3,
@@ -267,6 +271,7 @@ mod tests {
         assert_eq!((&*view.extra[0].name, view.extra[0].value.get()), (&b"E"[..], None));
         assert_eq!((&*view.target.script, view.target.script_mtime), (&b"/s.wsgi"[..], -1));
         assert!(view.target.script_reloading && view.https && !view.head && view.content_filters);
+        assert!(view.files_as_data);
         assert_eq!((view.body, view.authorization), (BodyLength::Bytes(7), Authorization::AllPassed));
         assert_eq!((view.request_start, view.queue_start, view.daemon_start), (1, 2, 0));
     }

@@ -341,7 +341,8 @@ impl Attendant {
             mute: &mute,
         };
         self.output.clear();
-        let mut exchange = SocketExchange::new(around, number_on_mark, inline, has_more, &mut self.output);
+        let exchange = SocketExchange::new(around, number_on_mark, inline, has_more, &mut self.output);
+        let mut exchange = exchange.files_as_data(view.files_as_data);
         let outcome = place.answer(&view, &mut exchange, now, &mut self.admitted);
         let after = exchange.finish(outcome);
         if is_muted.load(Ordering::Relaxed) {

@@ -468,6 +468,7 @@ impl Connection {
             https: false,
             head: false,
             content_filters: false,
+            files_as_data: false,
             request_start: 1,
             queue_start: request.queue_start,
             daemon_start: 0,
