@@ -3,6 +3,7 @@
 
 #![allow(unsafe_code, reason = "asks nginx for what its records do not hold")]
 
+use std::collections::{BTreeMap, HashMap};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use oxwsgi_core::config::Script;
@@ -61,6 +62,10 @@ pub fn with_view<'r, R>(
     variables.set(Variable::ProcessGroup, group);
     variables.set(Variable::ApplicationGroup, target.application_group.as_slice());
     variables.set(Variable::CallableObject, target.callable.as_slice());
+    // What they are under httpd, where nothing else is configured.
+    variables.set(Variable::RequestHandler, &b"wsgi-script"[..]);
+    variables.set(Variable::HandlerScript, &b""[..]);
+    variables.set(Variable::RequestId, request.id());
     let https = request.is_encrypted();
     variables.set(Variable::RequestScheme, if https { &b"https"[..] } else { b"http" });
     let headers = headers(request, body)?;
@@ -183,7 +188,8 @@ fn headers(request: Request<'_>, body: BodyLength) -> Result<Vec<Field<'_>>, Out
             || (is_cacheable && CONDITIONS.iter().any(|other| is(name, other)))
             || !(passes_all || is(name, b"content-type"))
     };
-    let mut fields: Vec<_> = request.headers().filter(|field| !is_left_out(&field.name)).collect();
+    let passed = request.headers().filter(|(_, field)| !is_left_out(&field.name));
+    let mut fields = joined(request, passed)?;
     if let BodyLength::Bytes(length) = body {
         let length = request.pool().text(length.to_string().as_bytes())?;
         // SAFETY: just made in the request's memory.
@@ -191,6 +197,38 @@ fn headers(request: Request<'_>, body: BodyLength) -> Result<Vec<Field<'_>>, Out
     }
     if is_cacheable {
         fields.extend(request.revalidation()?);
+    }
+    Ok(fields)
+}
+
+/// Fields with nginx's hashes of their names, those of one name as one (RFC 9110 section 5.3; RFC 6265 section 5.4 for
+/// cookies). A client may send very many, so that each is looked at once, and copied once.
+fn joined<'r>(
+    request: Request<'r>,
+    all: impl Iterator<Item = (usize, Field<'r>)>,
+) -> Result<Vec<Field<'r>>, OutOfMemory> {
+    let mut fields: Vec<Field<'r>> = Vec::new();
+    let mut places: HashMap<usize, usize> = HashMap::new();
+    let mut values: BTreeMap<usize, Vec<&'r [u8]>> = BTreeMap::new();
+    for (hash, field) in all {
+        let place = *places.entry(hash).or_insert(fields.len());
+        match fields.get(place) {
+            Some(first) if first.name.eq_ignore_ascii_case(&field.name) => {
+                values
+                    .entry(place)
+                    .or_insert_with(|| vec![first.value.as_slice()])
+                    .push(field.value.as_slice());
+            }
+            // The first of its name, or another one with the same hash.
+            _ => fields.push(field),
+        }
+    }
+    for (place, values) in values {
+        let field = &mut fields[place];
+        let separator: &[u8] = if field.name.eq_ignore_ascii_case(b"cookie") { b"; " } else { b", " };
+        let text = request.pool().text(&values.join(separator))?;
+        // SAFETY: just made in the request's memory.
+        field.value = unsafe { text::bytes(text) }.into();
     }
     Ok(fields)
 }

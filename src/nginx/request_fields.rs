@@ -7,7 +7,7 @@ use std::slice;
 
 use oxwsgi_core::request::Field;
 
-use crate::nginx::config::MainConfig;
+use crate::nginx::config::{LocationConfig, MainConfig};
 use crate::nginx::log::Log;
 use crate::nginx::pool::OutOfMemory;
 use crate::nginx::record::Request;
@@ -39,8 +39,8 @@ impl<'r> Request<'r> {
         !unsafe { (*(*self.as_raw()).connection).ssl }.is_null()
     }
 
-    /// Its header fields, as they came.
-    pub fn headers(self) -> impl Iterator<Item = Field<'r>> {
+    /// Its header fields, as they came, with nginx's hashes of their names.
+    pub fn headers(self) -> impl Iterator<Item = (usize, Field<'r>)> {
         // SAFETY: the request's own list, which does not change any more; read by value.
         let first = unsafe { &raw const (*self.as_raw()).headers_in.headers.part };
         let next = |part: &*const ffi::ngx_list_part_t| {
@@ -56,9 +56,22 @@ impl<'r> Request<'r> {
             };
             rows.iter().filter(|row| row.hash != 0).map(|row| {
                 // SAFETY: texts of the request.
-                unsafe { Field::new(text::bytes(row.key), text::bytes(row.value)) }
+                (row.hash, unsafe { Field::new(text::bytes(row.key), text::bytes(row.value)) })
             })
         })
+    }
+
+    /// Its number in the logs (`$request_id`).
+    pub fn id(self) -> Option<&'r [u8]> {
+        let server = LocationConfig::of(self).upstream.upstream;
+        // SAFETY: what `upstream::server` has made for the location, with the variable's place as its data.
+        let place = unsafe { (*server).peer.data }.addr();
+        // SAFETY: the request is alive, and nginx has given out that place.
+        let value = unsafe { ffi::ngx_http_get_indexed_variable(self.as_raw(), place) };
+        // SAFETY: null, or the request's own record of the value, whose text lives as long.
+        let value = unsafe { value.as_ref() }.filter(|value| value.not_found() == 0)?;
+        // SAFETY: as above.
+        Some(unsafe { slice::from_raw_parts(value.data, value.len() as usize) })
     }
 
     /// The core module's settings of its location.

@@ -155,7 +155,7 @@ def test_a_length_beyond_the_end(server):
     "AH0",
     "(?i)truncat|short|end of file|error reading|bucket",
 )
-@pytest.mark.allows("prematurely|sendfile", on="nginx")
+@pytest.mark.allows(r"pread\(\) read only|sendfile", on="nginx")
 @pytest.mark.differs("a file that is truncated during the reply breaks that reply only", run=False)
 @pytest.mark.parametrize("mount", ["app", "sendfile"])
 def test_a_file_that_is_truncated_during_the_reply(server, mount):

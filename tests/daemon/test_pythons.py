@@ -153,7 +153,7 @@ class TestBrokenHome:
 
     @START_FAILED
     def test_the_server_does_not_start_either(self, new_server):
-        server = new_server(group("shop", Path("/no/such/folder")))
+        server = new_server(group("shop", Path("/no/such/folder")), files={"app.wsgi": SCRIPT})
         with pytest.raises(ServerStartError, match="/no/such/folder"):
             server.start()
 

@@ -248,7 +248,7 @@ class TestBounds:
         "options",
         [
             "send-buffer-size=4096 receive-buffer-size=4096",
-            "response-buffer-size=65536",
+            pytest.param("response-buffer-size=65536", marks=pytest.mark.server("httpd")),
             "header-buffer-size=16384",
         ],
     )
@@ -257,6 +257,7 @@ class TestBounds:
         assert len(site.get("/unread", size=3_000_000).content) == 3_000_000
         assert site.server.post("/app/read", b"b" * 3_000_000).text == "3000000"
 
+    @pytest.mark.server("httpd")
     @pytest.mark.parametrize("delay", [0, 50])
     def test_the_delay_of_flushes_changes_no_reply(self, start, delay):
         server = start(

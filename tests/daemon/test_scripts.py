@@ -91,6 +91,11 @@ def test_an_import_script_is_loaded_before_the_first_request(start):
     assert len(server.error_log.find("imported app")) == 1
 
 
+# nginx loads at the start what `wsgi_import` names.
+preloads = pytest.mark.server("httpd")
+
+
+@preloads
 @pytest.mark.provokes("imported app into 'early' of 'g'")
 def test_a_script_of_named_groups_is_preloaded(start):
     server = start(
@@ -102,6 +107,7 @@ def test_a_script_of_named_groups_is_preloaded(start):
     assert len(server.error_log.find("imported app")) == 1
 
 
+@preloads
 @pytest.mark.provokes("imported app into 'early' of 'g'")
 def test_every_process_loads_them(start):
     server = start(

@@ -112,7 +112,7 @@ class TestEnd:
         (supervisor,) = supervisors(site.server)
         workers = supervisor.children()
         assert len(workers) >= 7
-        site.server.process.send_signal(signal.SIGSTOP)  # so that it starts no other
+        Process.at(starter(site.server)).signal(signal.SIGSTOP)  # so that it starts no other
         supervisor.signal(signal.SIGKILL)
         site.server.process.kill()
         site.server.process.wait(10)

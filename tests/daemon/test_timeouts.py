@@ -153,7 +153,7 @@ class TestInterruptTimeout:
 class TestDeadlockTimeout:
     @REQUEST_LOST
     @PROCESS_ABORTED
-    @pytest.mark.provokes(r"^(Thread|Current thread) 0x", on="apache")
+    @pytest.mark.provokes(r"^(Thread|Current thread) 0x", on="oxwsgi")
     def test_a_process_whose_lock_is_held(self, site):
         site = site("threads=2 deadlock-timeout=1 shutdown-timeout=1")
         pid = site.pid()
@@ -223,7 +223,7 @@ class TestStartupTimeout:
 
 
 class TestSocketTimeout:
-    @pytest.mark.provokes("WSGI0145")
+    @pytest.mark.provokes("WSGI0145|upstream timed out")
     def test_a_reply_that_does_not_begin(self, site):
         site = site("threads=2 socket-timeout=1")
         began = time.monotonic()
@@ -274,7 +274,10 @@ def test_connect_timeout(site):
             assert {answer.result() for answer in answers} == {200, 503}
 
 
+@pytest.mark.server("httpd")
 class TestResponseSocketTimeout:
+    """nginx has `send_timeout`."""
+
     @pytest.mark.allows("WSGI0120", r"WSGI11[2-4]\d", "AH0", "WSGI0174", "OSError")
     def test_a_client_that_does_not_read(self, site):
         """Has its connection cut, and the thread is free."""

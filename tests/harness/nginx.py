@@ -151,7 +151,7 @@ http {{
 
     def workers(self) -> list[Process]:
         """The worker processes that accept connections."""
-        return [process for process in self.own_processes() if "worker process" in _title(process)]
+        return [process for process in self.own_processes() if _title(process) == "nginx: worker process"]
 
     def processes(self) -> list[Process]:
         """Those below the master and in its session, and those below its keepers, which have their own."""

@@ -48,6 +48,7 @@ GOOD = [
     "wsgi_pass m; wsgi_error_log_level warn;",
     "wsgi_pass m; wsgi_script_reloading off;",
     "wsgi_pass m; wsgi_application_group '%{GLOBAL}'; wsgi_process_group g;",
+    "wsgi_pass m; wsgi_process_group off;",
     "wsgi_pass m; wsgi_store on; wsgi_store_access user:rw;",
     "wsgi_pass m; wsgi_cache off;",
 ]
@@ -95,7 +96,6 @@ BAD = [
     ("wsgi_pass m:;", ["wsgi_pass", "m:"]),
     ("wsgi_pass not-a-module;", ["wsgi_pass", "not-a-module"]),
     ("wsgi_pass m; wsgi_pass n;", ["wsgi_pass", "duplicate"]),
-    ("wsgi_pass m; wsgi_process_group off;", ["wsgi_process_group", "off", "default"]),
     ("wsgi_pass m daemon=missing;", ["missing"]),
     ("wsgi_pass m; wsgi_process_group missing;", ["missing"]),
     ("wsgi_pass m; wsgi_factory maybe;", ["wsgi_factory", "maybe"]),

@@ -54,7 +54,7 @@ def test_inheritance(start):
         wsgi_process_group two;
         location /app {{ {PAGES} }}
         location /app/one {{ {PAGES} wsgi_process_group one; }}
-        location /app/default {{ {PAGES} wsgi_process_group default; }}
+        location /app/off {{ {PAGES} wsgi_process_group off; }}
         """,
         http="""
         wsgi_daemon_process one;
@@ -62,9 +62,7 @@ def test_inheritance(start):
         wsgi_process_group one;
         """,
     )
-    groups = [
-        environ_of(server, path)["mod_wsgi.process_group"] for path in ("/app", "/app/one", "/app/default")
-    ]
+    groups = [environ_of(server, path)["mod_wsgi.process_group"] for path in ("/app", "/app/one", "/app/off")]
     assert groups == ["two", "one", "default"]
 
 

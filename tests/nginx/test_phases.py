@@ -9,25 +9,30 @@ import pytest
 PAGES = "wsgi_pass ${apps}/nginx/pages.wsgi;"
 
 
+@pytest.fixture(scope="module")
+def with_pages(start_shared):
+    return start_shared(
+        f"""
+        error_page 404 /words.html;
+        error_page 503 =200 /app/environ?for=503;
+        error_page 500 @fallback;
+        location /app {{ {PAGES} wsgi_intercept_errors on; }}
+        location /plain {{ {PAGES} }}
+        location /static {{ root ${{docroot}}; error_page 404 = /app/text?size=5; }}
+        location @fallback {{ {PAGES} wsgi_script_name /app; }}
+        location /gone {{
+            return 410;
+            error_page 410 /app/headers?status=410+Gone&body=by+the+application;
+        }}
+        """,
+        files={"htdocs/words.html": "nginx's own words"},
+    )
+
+
 class TestErrorPage:
-    @pytest.fixture(scope="class")
-    def server(self, start_shared):
-        return start_shared(
-            f"""
-            error_page 404 /words.html;
-            error_page 503 =200 /app/environ?for=503;
-            error_page 500 @fallback;
-            location /app {{ {PAGES} wsgi_intercept_errors on; }}
-            location /plain {{ {PAGES} }}
-            location /static {{ root ${{docroot}}; error_page 404 = /app/text?size=5; }}
-            location @fallback {{ {PAGES} wsgi_script_name /app; }}
-            location /gone {{
-                return 410;
-                error_page 410 /app/headers?status=410+Gone&body=by+the+application;
-            }}
-            """,
-            files={"htdocs/words.html": "nginx's own words"},
-        )
+    @pytest.fixture
+    def server(self, with_pages):
+        return with_pages
 
     def test_a_page_replaces_the_body(self, server):
         response = server.get("/app/headers?status=404+Own&X-Own=1&body=own")
@@ -86,22 +91,27 @@ class TestErrorPage:
                 assert head.status == 200
 
 
+@pytest.fixture(scope="module")
+def guarded(start_shared):
+    return start_shared(
+        f"""
+        location /allow {{ internal; {PAGES} wsgi_script_name ""; wsgi_pass_request_body off; }}
+        location /guarded {{
+            auth_request /allow;
+            auth_request_set $who $upstream_http_x_user;
+            {PAGES}
+            wsgi_param WHO $who;
+        }}
+        location /static {{ auth_request /allow; root ${{docroot}}; }}
+        """,
+        files={"htdocs/static/page": "a static page"},
+    )
+
+
 class TestAuthRequest:
-    @pytest.fixture(scope="class")
-    def server(self, start_shared):
-        return start_shared(
-            f"""
-            location /allow {{ internal; {PAGES} wsgi_script_name ""; wsgi_pass_request_body off; }}
-            location /guarded {{
-                auth_request /allow;
-                auth_request_set $who $upstream_http_x_user;
-                {PAGES}
-                wsgi_param WHO $who;
-            }}
-            location /static {{ auth_request /allow; root ${{docroot}}; }}
-            """,
-            files={"htdocs/static/page": "a static page"},
-        )
+    @pytest.fixture
+    def server(self, guarded):
+        return guarded
 
     def test_who_may(self, server):
         response = server.get("/guarded/environ", headers={"X-Token": "good"})
@@ -142,24 +152,29 @@ class TestAuthRequest:
             assert list(pool.map(ask, range(64))) == [200, 403] * 32
 
 
+@pytest.fixture(scope="module")
+def limited(start_shared):
+    return start_shared(
+        f"""
+        location /one {{ limit_req zone=one; {PAGES} }}
+        location /delayed {{ limit_req zone=delayed burst=10; {PAGES} }}
+        location /connections {{ limit_conn connections 1; {PAGES} }}
+        location /small {{ client_max_body_size 1k; {PAGES} }}
+        location /slow {{ limit_rate 100k; {PAGES} }}
+        location /only {{ allow 192.0.2.0/24; deny all; {PAGES} }}
+        """,
+        http="""
+        limit_req_zone $server_name zone=one:1m rate=1r/m;
+        limit_req_zone $server_name zone=delayed:1m rate=20r/s;
+        limit_conn_zone $server_name zone=connections:1m;
+        """,
+    )
+
+
 class TestLimits:
-    @pytest.fixture(scope="class")
-    def server(self, start_shared):
-        return start_shared(
-            f"""
-            location /one {{ limit_req zone=one; {PAGES} }}
-            location /delayed {{ limit_req zone=delayed burst=10; {PAGES} }}
-            location /connections {{ limit_conn connections 1; {PAGES} }}
-            location /small {{ client_max_body_size 1k; {PAGES} }}
-            location /slow {{ limit_rate 100k; {PAGES} }}
-            location /only {{ allow 192.0.2.0/24; deny all; {PAGES} }}
-            """,
-            http="""
-            limit_req_zone $server_name zone=one:1m rate=1r/m;
-            limit_req_zone $server_name zone=delayed:1m rate=20r/s;
-            limit_conn_zone $server_name zone=connections:1m;
-            """,
-        )
+    @pytest.fixture
+    def server(self, limited):
+        return limited
 
     @pytest.mark.provokes("limiting requests")
     def test_requests(self, server):

@@ -53,8 +53,8 @@ def test_long_requests_outlive_several_reloads(site):
     held = [site.waiting("one")]
     site.server.graceful()
     held.append(site.waiting("two"))
-    site.server.graceful()
-    assert len(supervisors(site.server)) == 3
+    for _ in range(3):
+        site.server.graceful()
     for name in ("two", "one"):
         site.release(name)
     assert [connection.response()[0].status for connection in held] == [200, 200]

@@ -15,6 +15,7 @@ from harness.lane import MissingComponentError
 pytestmark = [
     pytest.mark.soak,
     pytest.mark.timeout(1800),
+    pytest.mark.server("httpd"),
     pytest.mark.allows("WSGI0174", r"OSError: .*request data read error", "AH00161"),
 ]
 

@@ -44,6 +44,7 @@ def test_event(start, servers):
         assert grown < 8 * 2**20, f"{process} grew by {grown / 2**20:.1f} MiB over {REQUESTS // 2} requests"
 
 
+@pytest.mark.server("httpd")
 def test_prefork(start, servers):
     server = start(contract_config(servers.folder / "apps"), mpm=Mpm("prefork", processes=CLIENTS))
     run_clients(server.port, REQUESTS // 10, CLIENTS, seed=7)

@@ -47,6 +47,8 @@ pub struct Reply {
     /// A filter of the server works on the body, and makes what it does depend on the blocks it gets: each goes to it as the
     /// application gave it.
     pub is_filtered: bool,
+    /// Header fields of one name become one line before the server gets them.
+    pub joins_fields: bool,
     /// The worker does not have all of the request's body.
     pub may_ask: bool,
     /// It has asked for it.
@@ -111,6 +113,7 @@ impl Reply {
             hello,
             is_head_request: false,
             is_filtered: false,
+            joins_fields: true,
             may_ask: false,
             asked: false,
             stage: Stage::Silent,
@@ -279,7 +282,7 @@ impl Reply {
         if self.stage != Stage::Silent {
             return Err(self.order("a second HEAD"));
         }
-        let joined = JoinedFields::new(head.headers.as_slice());
+        let joined = if self.joins_fields { JoinedFields::new(head.headers.as_slice()) } else { None };
         let fields = joined.as_ref().map(JoinedFields::fields);
         let headers = fields.as_deref().map_or(head.headers, Slice::new);
         let head = &Head { headers, ..*head };

@@ -115,7 +115,7 @@ fn sockets(core: CoreSettings<'_>, settings: &MainConfig) -> Result<Vec<Vec<u8>>
     ))
 }
 
-/// `wsgi_socket_prefix`, else `oxwsgi` in the folder of the file with the master's number.
+/// `wsgi_socket_prefix`, else `wsgi` in the folder of the file with the master's number.
 fn prefix(core: CoreSettings<'_>, settings: &MainConfig) -> Vec<u8> {
     match settings.process.socket_prefix.as_deref() {
         Some(prefix) if prefix.starts_with(b"/") => prefix.to_vec(),
@@ -123,7 +123,7 @@ fn prefix(core: CoreSettings<'_>, settings: &MainConfig) -> Vec<u8> {
         None => {
             let pid_file = core.pid_file();
             let folder = pid_file.iter().rposition(|byte| *byte == b'/').map_or(0, |slash| slash + 1);
-            [&pid_file[..folder], b"oxwsgi"].concat()
+            [&pid_file[..folder], b"wsgi"].concat()
         }
     }
 }

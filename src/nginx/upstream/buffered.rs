@@ -50,7 +50,8 @@ fn take(
     if bytes.is_empty() {
         return ffi::NGX_OK;
     }
-    let mut sink = Shadows { pipe, raw, last: ptr::null_mut(), lines: exchange.lines() };
+    let allows_body = exchange.allows_body();
+    let mut sink = Shadows { pipe, raw, last: ptr::null_mut(), lines: exchange.lines(), allows_body };
     exchange.feed(bytes, &mut sink);
     let last = sink.last;
     let done = if last.is_null() {
@@ -79,6 +80,7 @@ struct Shadows<'a, 'r> {
     raw: *mut ffi::ngx_buf_t,
     last: *mut ffi::ngx_buf_t,
     lines: Lines<'r>,
+    allows_body: bool,
 }
 
 impl Shadows<'_, '_> {
@@ -129,7 +131,8 @@ impl ReplySink for Shadows<'_, '_> {
     }
 
     fn take_blocks(&mut self, blocks: &[Bytes<'_>], flags: Send) -> Result<(), FlowError> {
-        for block in blocks.iter().filter(|block| !block.is_empty()) {
+        let allows_body = self.allows_body;
+        for block in blocks.iter().filter(|block| allows_body && !block.is_empty()) {
             self.add(block)?;
         }
         if flags.has(Send::FLUSH) && !self.last.is_null() {

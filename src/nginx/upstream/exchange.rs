@@ -163,6 +163,11 @@ impl Exchange {
         Lines::new(log, self.application().map_or(Level::Error, |application| application.error_log_level))
     }
 
+    /// Whether a reply of this status has a body at all (RFC 9110 section 6.4.1). nginx takes that for the upstream's to know.
+    pub fn allows_body(&self) -> bool {
+        !matches!(self.status, Some(204 | 304))
+    }
+
     /// How far the reply is.
     pub fn stage(&self) -> Stage {
         self.attempt.as_ref().map_or(Stage::Silent, |attempt| attempt.reply.stage)

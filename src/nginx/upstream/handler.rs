@@ -15,7 +15,7 @@ use super::{peer, refusal, setup};
 use crate::nginx::config::{LocationConfig, MainConfig};
 use crate::nginx::pool::OutOfMemory;
 use crate::nginx::record::{Reading, Request};
-use crate::nginx::{ffi, groups, request};
+use crate::nginx::{ffi, groups, request, text};
 
 /// The group is not there.
 const NO_GROUP: Number = Number(1126);
@@ -39,6 +39,11 @@ pub fn server(reading: Reading<'_>) -> Result<*mut ffi::ngx_http_upstream_srv_co
     // SAFETY: plain numbers and pointers, of which zero is a value.
     let mut server: ffi::ngx_http_upstream_srv_conf_t = unsafe { std::mem::zeroed() };
     server.peer.init = Some(peer::init);
+    // Where each request keeps its own, the same for logs and applications.
+    let mut name = text::fixed(c"request_id");
+    // SAFETY: what nginx is reading; it copies the name.
+    let place = unsafe { ffi::ngx_http_get_variable_index(reading.as_raw(), &raw mut name) };
+    server.peer.data = ptr::without_provenance_mut(usize::try_from(place).map_err(|_| OutOfMemory)?);
     Ok(reading.pool().room(1)?[0].write(server))
 }
 

@@ -144,18 +144,12 @@ fn process_cached(exchange: &mut Exchange) -> ffi::ngx_int_t {
 struct HeadSink<'r> {
     request: Request<'r>,
     lines: Lines<'r>,
-    is_head_request: bool,
     is_cached: bool,
 }
 
 impl HeadSink<'_> {
     fn new(exchange: &Exchange, is_cached: bool) -> Self {
-        Self {
-            request: exchange.request(),
-            lines: exchange.lines(),
-            is_head_request: exchange.is_head_request,
-            is_cached,
-        }
+        Self { request: exchange.request(), lines: exchange.lines(), is_cached }
     }
 
     fn add(&self, name: &[u8], value: &[u8]) -> Result<(), OutOfMemory> {
@@ -234,8 +228,7 @@ impl ReplySink for HeadSink<'_> {
             }
             self.add(&field.name, &field.value).map_err(failed)?;
         }
-        let has_body = !self.is_head_request && !matches!(head.status, 204 | 304);
-        if !has_length && has_body && head.content_length >= 0 {
+        if !has_length && !matches!(head.status, 204 | 304) && head.content_length >= 0 {
             // SAFETY: the upstream's own record, which nobody else refers to during the call.
             unsafe { (*upstream).headers_in.content_length_n = head.content_length };
         }

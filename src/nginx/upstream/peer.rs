@@ -56,6 +56,8 @@ unsafe extern "C" fn get(peer: *mut ffi::ngx_peer_connection_t, data: *mut c_voi
         // SAFETY: groups live as long as the process.
         unsafe { exchange.group.peer.put(peer) };
         attempt.reply.is_head_request = exchange.is_head_request;
+        // nginx passes on what it gets, line by line.
+        attempt.reply.joins_fields = false;
         attempt.reply.may_ask = !exchange.upload.is_inline;
         set_sequence(&mut exchange.frame, attempt.connection.sequence);
         exchange.begin(attempt);

@@ -44,7 +44,8 @@ fn take(exchange: &mut Exchange, count: usize) -> ffi::ngx_int_t {
     let bytes = unsafe { slice::from_raw_parts(buffer.last, count) };
     // SAFETY: as above.
     buffer.last = unsafe { buffer.last.add(count) };
-    let mut sink = Pieces { request: exchange.request(), upstream, lines: exchange.lines() };
+    let allows_body = exchange.allows_body();
+    let mut sink = Pieces { request: exchange.request(), upstream, lines: exchange.lines(), allows_body };
     exchange.feed(bytes, &mut sink);
     let state = exchange.attempt.as_ref().map(|attempt| attempt.state);
     if exchange.stage() == Stage::Complete {
@@ -63,6 +64,7 @@ struct Pieces<'r> {
     request: Request<'r>,
     upstream: *mut ffi::ngx_http_upstream_t,
     lines: Lines<'r>,
+    allows_body: bool,
 }
 
 impl<'r> Pieces<'r> {
@@ -131,7 +133,8 @@ impl ReplySink for Pieces<'_> {
     }
 
     fn take_blocks(&mut self, blocks: &[Bytes<'_>], _flags: Send) -> Result<(), FlowError> {
-        for block in blocks.iter().filter(|block| !block.is_empty()) {
+        let allows_body = self.allows_body;
+        for block in blocks.iter().filter(|block| allows_body && !block.is_empty()) {
             let range = block.as_ptr_range();
             let buffer = self.add()?;
             buffer.pos = range.start.cast_mut();
@@ -142,6 +145,9 @@ impl ReplySink for Pieces<'_> {
     }
 
     fn take_file(&mut self, file: OwnedFd, offset: u64, length: u64, _: Send) -> Result<(), FlowError> {
+        if !self.allows_body {
+            return Ok(());
+        }
         let file = self.open(file)?;
         let buffer = self.add()?;
         buffer.file = file;

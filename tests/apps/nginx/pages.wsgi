@@ -10,6 +10,7 @@
 /headers?...          each pair of the query is a header; `status` and `body` are what they say
 /allow                204; 401 without the header X-Token, 403 with another than "good"; X-User to pass on
 /sleep?seconds=S      "slept" after S seconds
+/fragile?down=PATH    "up"; an exception once PATH is there
 /echo                 the body, block by block as it comes
 /body                 JSON: length, digest, CONTENT_LENGTH and what an error said
 /ignore               "ignored", the body unread
@@ -22,6 +23,7 @@
 import hashlib
 import itertools
 import json
+import pathlib
 import string
 import threading
 import time
@@ -110,6 +112,12 @@ def sleep(environ, start_response, query):
     return sized(start_response, b"slept")
 
 
+def fragile(environ, start_response, query):
+    if pathlib.Path(dict(query)["down"]).exists():
+        raise RuntimeError("the site is down")
+    return sized(start_response, b"up")
+
+
 def echo(environ, start_response, query):
     stream = environ["wsgi.input"]
     start_response("200 OK", [("Content-Type", "text/plain")])
@@ -184,6 +192,7 @@ ROUTES = {
     "/headers": headers_,
     "/allow": allow,
     "/sleep": sleep,
+    "/fragile": fragile,
     "/echo": echo,
     "/body": body,
     "/ignore": ignore,
