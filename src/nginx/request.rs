@@ -68,12 +68,16 @@ pub fn with_view<'r, R>(
     variables.set(Variable::RequestId, request.id());
     let https = request.is_encrypted();
     variables.set(Variable::RequestScheme, if https { &b"https"[..] } else { b"http" });
-    let headers = headers(request, body)?;
+    let mut headers = headers(request, body)?;
     let mut extra = Vec::with_capacity(application.params.len());
+    if https {
+        extra.push(ExtraVariable { name: b"HTTPS"[..].into(), value: b"on"[..].into() });
+    }
+    take_underscores(request, &mut headers, &mut extra)?;
     for param in application.params.iter() {
         let value = param.value.evaluate(request)?;
         if !(param.if_not_empty && value.is_empty()) {
-            extra.push(ExtraVariable { name: (&*param.name).into(), value: value.into() });
+            replace(&param.name, value, &mut variables, &mut headers, &mut extra);
         }
     }
     let view = RequestView {
@@ -199,6 +203,59 @@ fn headers(request: Request<'_>, body: BodyLength) -> Result<Vec<Field<'_>>, Out
         fields.extend(request.revalidation()?);
     }
     Ok(fields)
+}
+
+/// Sets a variable in place of what is there of the same key (`wsgi_param`). The gateway's own keys stay.
+fn replace<'r>(
+    name: &'r [u8],
+    value: &'r [u8],
+    variables: &mut Variables<'r>,
+    headers: &mut Vec<Field<'r>>,
+    extra: &mut Vec<ExtraVariable<'r>>,
+) {
+    let is_own = name.starts_with(b"mod_wsgi.");
+    let known = Variable::ALL.iter().find(|variable| !is_own && variable.key().as_bytes() == name);
+    if let Some(variable) = known {
+        variables.set(*variable, value);
+        return;
+    }
+    headers.retain(|field| !is_key_of(name, &field.name));
+    extra.retain(|other| *other.name != *name);
+    extra.push(ExtraVariable { name: name.into(), value: value.into() });
+}
+
+/// Whether an environ key is that of a header field (RFC 3875 section 4.1.18).
+fn is_key_of(key: &[u8], name: &[u8]) -> bool {
+    let key = match key {
+        b"CONTENT_TYPE" | b"CONTENT_LENGTH" => key,
+        _ => match key.strip_prefix(b"HTTP_") {
+            Some(key) => key,
+            None => return false,
+        },
+    };
+    let upper = |byte: &u8| if *byte == b'-' { b'_' } else { byte.to_ascii_uppercase() };
+    key.len() == name.len() && key.iter().eq(name.iter().map(upper).collect::<Vec<_>>().iter())
+}
+
+/// Header fields with an underscore in their names come from nginx only when it was told to let them in
+/// (`underscores_in_headers`); elsewhere nobody can tell them from those with a hyphen, so they would be left out. A field
+/// with a hyphen wins.
+fn take_underscores<'r>(
+    request: Request<'r>,
+    headers: &mut Vec<Field<'r>>,
+    extra: &mut Vec<ExtraVariable<'r>>,
+) -> Result<(), OutOfMemory> {
+    let has_underscore = |field: &Field<'_>| field.name.contains(&b'_');
+    for field in headers.iter().filter(|field| has_underscore(field)) {
+        let upper = field.name.to_ascii_uppercase();
+        let key: Vec<u8> = upper.iter().map(|byte| if *byte == b'-' { b'_' } else { *byte }).collect();
+        let key = request.pool().text(&[b"HTTP_", key.as_slice()].concat())?;
+        // SAFETY: just made in the request's memory.
+        let name = unsafe { text::bytes(key) };
+        extra.push(ExtraVariable { name: name.into(), value: field.value.as_slice().into() });
+    }
+    headers.retain(|field| !has_underscore(field));
+    Ok(())
 }
 
 /// Fields with nginx's hashes of their names, those of one name as one (RFC 9110 section 5.3; RFC 6265 section 5.4 for

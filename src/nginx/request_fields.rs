@@ -124,6 +124,16 @@ impl<'r> Request<'r> {
         unsafe { (*context).current_request = self.as_raw() };
     }
 
+    /// nginx closes the connection when the rest of a body was not read. The client is told so where that is about to happen.
+    pub fn close_after_unread_body(self) {
+        let r = self.as_raw();
+        // SAFETY: the request is alive; read by value.
+        if unsafe { (*r).reading_body() } != 0 {
+            // SAFETY: as above.
+            unsafe { (*r).set_keepalive(0) };
+        }
+    }
+
     /// Adds a header field to the reply.
     pub fn add_header(self, name: &'static CStr, value: &[u8]) -> Result<(), OutOfMemory> {
         let value = self.pool().text(value)?;

@@ -90,7 +90,9 @@ fn take_body<'r>(exchange: &mut Exchange) -> Result<(BodyLength, Option<&'r [u8]
     };
     if comes_later {
         exchange.upload.begin(false, None);
-        let length = u64::try_from(declared).map_or(BodyLength::UntilEnd, BodyLength::Bytes);
+        // Of a chunked body nginx counts there what it has read so far.
+        let declared = u64::try_from(declared).ok().filter(|_| !is_chunked);
+        let length = declared.map_or(BodyLength::UntilEnd, BodyLength::Bytes);
         return Ok((length, None));
     }
     let mut whole = VecDeque::new();

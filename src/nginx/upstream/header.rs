@@ -45,6 +45,7 @@ fn process_new(exchange: &mut Exchange) -> ffi::ngx_int_t {
     let step = attempt.reply.take_head(bytes, &mut sink);
     attempt.connection.hello = attempt.reply.hello;
     let (asks, stage) = (attempt.reply.asked && !asked, attempt.reply.stage);
+    let has_asked = attempt.reply.asked;
     let announces_file = attempt.reply.announces_file();
     if asks {
         exchange.ask_for_body();
@@ -65,6 +66,9 @@ fn process_new(exchange: &mut Exchange) -> ffi::ngx_int_t {
     exchange.status = u16::try_from(unsafe { (*upstream).headers_in.status_n }).ok();
     // SAFETY: so many bytes have been read.
     buffer.pos = unsafe { buffer.pos.add(taken) };
+    if !has_asked {
+        exchange.request().close_after_unread_body();
+    }
     if announces_file {
         // Only there a buffer can be a file.
         // SAFETY: the upstream is set up, and nobody else refers to it during the call.

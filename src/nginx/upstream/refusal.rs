@@ -116,13 +116,8 @@ unsafe fn carry_out(exchange: *mut Exchange, decision: Decision) {
                 // Without memory the answer is sent without it.
                 let _ = request.add_header(c"Retry-After", delay.to_string().as_bytes());
             }
-            // SAFETY: the request is alive, for its count is as it was; read by value.
-            if unsafe { (*r).reading_body() } != 0 {
-                // nginx will close the connection, for it does not read the rest of the body; so the client is told.
-                // SAFETY: as above.
-                unsafe { (*r).set_keepalive(0) };
-            }
-            // SAFETY: as above.
+            request.close_after_unread_body();
+            // SAFETY: the request is alive, for its count is as it was.
             unsafe { ffi::ngx_http_finalize_request(r, status as ffi::ngx_int_t) };
         }
         Decision::Fail(_) => {}
