@@ -141,6 +141,16 @@ def test_a_killed_supervisor_is_no_interruption(serve, write):
     assert not run.processes()
 
 
+@pytest.mark.every_server
+def test_the_supervisor_belongs_beside_the_module(refuse, modules, module, folder, server):
+    shutil.copy(module, folder / "module.so")
+    shutil.copy(modules["apache"].with_name("liboxwsgi_runtime.so"), folder / "oxwsgi_runtime.abi3.so")
+    text = refuse("hello.wsgi", module=folder / "module.so")
+    assert f"{folder}/oxwsgi is missing" in text
+    assert "make install" in text
+    assert ("--embedded" in text) == (server == "apache")
+
+
 @pytest.fixture
 def unshared(folder, python):
     """A copy of a Python that says it has no shared library, and has none where it could be looked for."""
