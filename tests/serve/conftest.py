@@ -174,7 +174,11 @@ def write(folder):
 
 
 def command_line(pid):
-    return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+    """Empty when the process has ended."""
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+    except OSError:
+        return ""
 
 
 @dataclass
@@ -282,6 +286,10 @@ class Run:
         own = [pid for pid in self.processes() if f"{self.temporary}/" in command_line(pid)]
         nginx = [pid for pid in self.processes() if command_line(pid).startswith("nginx: ")]
         return sorted({*own, *nginx})
+
+    def supervisors(self):
+        """Those that look after the application's processes."""
+        return [pid for pid in self.processes() if "/oxwsgi supervise " in command_line(pid)]
 
     def directories(self):
         return sorted(self.temporary.glob("oxwsgi-serve-*"))

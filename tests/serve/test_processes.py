@@ -47,10 +47,6 @@ def executable(pid):
     return str(Path(f"/proc/{pid}/exe").readlink())
 
 
-def command_line(pid):
-    return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
-
-
 def maps(pid):
     return Path(f"/proc/{pid}/maps").read_text()
 
@@ -131,13 +127,13 @@ def test_a_killed_supervisor_is_no_interruption(serve, write):
     write("web.py", FACTS)
     run = serve("web:application")
     worker = facts(run)["pid"]
-    supervisors = [pid for pid in run.processes() if is_supervisor(pid)]
+    supervisors = run.supervisors()
     assert len(supervisors) == 1
     os.kill(supervisors[0], signal.SIGKILL)
 
     def successor():
         assert facts(run)
-        return [pid for pid in run.processes() if pid != supervisors[0] and is_supervisor(pid)]
+        return set(run.supervisors()) - set(supervisors)
 
     run.until(successor, "another supervisor")
     run.until(lambda: facts(run)["pid"] != worker, "another process")
@@ -145,21 +141,14 @@ def test_a_killed_supervisor_is_no_interruption(serve, write):
     assert not run.processes()
 
 
-def is_supervisor(pid):
-    try:
-        return "/oxwsgi supervise " in command_line(pid)
-    except OSError:
-        return False
-
-
-def test_the_supervisor_belongs_beside_the_module(refuse, module, folder):
-    shutil.copy(module, folder / "mod_oxwsgi.so")
-    library = module.with_name("liboxwsgi_runtime.so")
-    shutil.copy(library, folder / "oxwsgi_runtime.abi3.so")
-    text = refuse("hello.wsgi", module=folder / "mod_oxwsgi.so")
+@pytest.mark.every_server
+def test_the_supervisor_belongs_beside_the_module(refuse, modules, module, folder, server):
+    shutil.copy(module, folder / "module.so")
+    shutil.copy(modules["apache"].with_name("liboxwsgi_runtime.so"), folder / "oxwsgi_runtime.abi3.so")
+    text = refuse("hello.wsgi", module=folder / "module.so")
     assert f"{folder}/oxwsgi is missing" in text
     assert "make install" in text
-    assert "--embedded" in text
+    assert ("--embedded" in text) == (server == "apache")
 
 
 @pytest.fixture

@@ -168,7 +168,8 @@ impl<'a> Session<'a> {
             return;
         };
         if let Some(report) = Report::parse(&error.message) {
-            self.show_rest();
+            let said = self.blocks.of_process(report.pid);
+            self.show(said);
             self.imported(&report);
         } else if self.is_of_our_doing(&error) {
             // We ended it.

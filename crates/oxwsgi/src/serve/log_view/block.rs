@@ -131,6 +131,15 @@ impl Blocks {
         done
     }
 
+    /// What process `pid` has written, complete or not, and requests; others may be in the middle of a traceback.
+    pub fn of_process(&mut self, pid: u32) -> Vec<Piece> {
+        let is_of_another =
+            |waiting: &Waiting| matches!(&waiting.piece, Piece::Block(block) if block.first.pid != pid);
+        let (kept, taken) = self.waiting.drain(..).partition(is_of_another);
+        self.waiting = kept;
+        VecDeque::into_iter(taken).map(|waiting| waiting.piece).collect()
+    }
+
     /// All of it: nothing more will come.
     pub fn rest(&mut self) -> Vec<Piece> {
         self.waiting.drain(..).map(|waiting| waiting.piece).collect()
@@ -223,6 +232,18 @@ mod tests {
         assert_eq!(blocks.complete(now), []);
         let done = blocks.complete(now + QUIET);
         assert!(matches!(done.as_slice(), [Piece::Block(block), Piece::Request(_)] if block.more.len() == 1));
+    }
+
+    #[test]
+    fn another_process_may_be_in_the_middle_of_a_traceback() {
+        let (mut blocks, now) = (Blocks::default(), Instant::now());
+        let of = |pid: u32, message: &str| ErrorLine { pid, ..line("a", message) };
+        for (pid, message) in [(1, TRACEBACK), (2, TRACEBACK), (1, "ValueError: 1")] {
+            blocks.add(of(pid, message), now);
+        }
+        assert_eq!(blocks_of(blocks.of_process(1))[0].exception(), Some("ValueError: 1"));
+        blocks.add(of(2, "ValueError: 2"), now);
+        assert_eq!(blocks_of(blocks.rest())[0].exception(), Some("ValueError: 2"));
     }
 
     #[test]

@@ -23,7 +23,7 @@ pub const MODULE: ModuleFile = ModuleFile {
 };
 
 /// Longest name of a socket below the private directory: the module's own, whose second number counts microseconds.
-pub const LONGEST_SOCKET: &str = "/oxwsgi.4194304.fffffffffffff.1.sock";
+pub const LONGEST_SOCKET: &str = "/wsgi.4194304.fffffffffffff.1.sock";
 
 /// The socket at which nginx answers when it is ready, in its directory.
 pub fn ready_socket(runtime: &Path) -> PathBuf {
