@@ -175,3 +175,11 @@ def test_pages_with_parts(client, letters):
     assert response.content == (
         letters(100_000) + b"[abc]" + letters(100_000) + b"[" + letters(500_000) + b"]" + letters(100_000)
     )
+
+
+@pytest.mark.provokes("WSGI0174", "ValueError: in the middle")
+def test_a_page_with_a_broken_part_is_a_broken_stream(client, letters):
+    """The others of its connection go on."""
+    with pytest.raises(httpx.RemoteProtocolError):
+        client.get("/ssi/page?size=5&include=" + quote("/app/broken?size=5"))
+    assert client.get("/app/text?size=5").content == letters(5)

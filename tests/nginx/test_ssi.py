@@ -47,6 +47,8 @@ def server(start_shared, request):
                 f"<!--#include virtual='/part/blocks?count=300&size=8000' -->3"
                 f"<!--#include virtual='/unbuffered-part/blocks?count=300&size=8000' -->4"
             ),
+            "htdocs/static/broken.html": "1<!--#include virtual='/part/broken?size=5' -->2",
+            "htdocs/static/broken-off.html": "1<!--#include virtual='/unbuffered-part/broken?size=5' -->2",
             "htdocs/static/waiting.html": (
                 "<!--#include virtual='/part/sleep?seconds=0.3' wait='yes' -->"
                 "<!--#include virtual='/part/text?size=3' -->"
@@ -180,3 +182,15 @@ def test_a_post_with_parts(server, size):
 
 def test_a_head_request(server):
     assert server.request("HEAD", page("app", "/part/text?size=3")).content == b""
+
+
+@pytest.mark.provokes("WSGI0174", "ValueError: in the middle")
+@pytest.mark.parametrize("page", ["/static/broken", "/static/broken-off"])
+def test_a_page_with_a_broken_part_is_broken(server, page):
+    """A client must not keep it."""
+    with server.raw() as connection:
+        connection.request(f"GET {page}.html")
+        body = connection.read_body(connection.read_head())
+        assert not body.is_complete
+        assert b"2" not in body.data
+    assert server.get("/static/frame.html").text == "[abcdefg]"

@@ -21,6 +21,7 @@ def server(start_shared):
         location /sending-off {{
             {PAGES} wsgi_send_timeout 1s; wsgi_read_timeout 1s; wsgi_request_buffering off; wsgi_buffering off;
         }}
+        location /short-file {{ wsgi_pass ${{apps}}/file_wrapper.wsgi; wsgi_read_timeout 1s; }}
         location /impatient {{ {PAGES} send_timeout 1s; wsgi_buffering off; }}
         """,
         http="wsgi_daemon_process g threads=4; wsgi_process_group g;",
@@ -78,6 +79,18 @@ def test_a_slow_upload_is_not_a_slow_reply(start):
             connection.send(part)
         head, body = connection.response()
         assert (head.status, body.data[:3]) == (200, b"[6,")
+
+
+def test_a_complete_reply_is_the_clients_matter(server):
+    """However long it takes for it: the application has done its part."""
+    with server.raw() as connection:
+        connection.request("GET /short-file/file?size=20000000")
+        head = connection.read_head()
+        time.sleep(2.5)
+        body = connection.read_body(head)
+        assert (len(body.data), body.is_complete) == (20_000_000, True)
+        connection.request("GET /short-file/closed")
+        assert connection.response()[1].data == b"[true]"
 
 
 @pytest.mark.parametrize("mount", ["sending", "sending-off"])

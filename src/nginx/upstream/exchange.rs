@@ -200,6 +200,18 @@ impl Exchange {
         }
     }
 
+    /// Whether a part of its reply is in a page already (SSI, `add_after_body`) that would look whole, though the rest of the
+    /// part will not come.
+    pub fn breaks_page(&self, result: ffi::ngx_int_t) -> bool {
+        // SAFETY: the request is alive, and so is its upstream; all are read by value.
+        let (is_part, is_sent) = unsafe {
+            let r = &*self.request;
+            let is_part = !std::ptr::eq(r, r.main) && r.background() == 0 && r.header_only() == 0;
+            (is_part, (*r.upstream).header_sent() != 0)
+        };
+        is_part && is_sent && result >= ffi::NGX_HTTP_SPECIAL_RESPONSE
+    }
+
     /// Begins with an attempt.
     pub fn begin(&mut self, attempt: Attempt) {
         let now = Instant::now();

@@ -8,6 +8,7 @@ use std::os::fd::BorrowedFd;
 use std::slice;
 
 use oxwsgi_client::received::{self, Enclosed, Received};
+use oxwsgi_client::reply::Stage;
 use rustix::io::Errno;
 use rustix::net::RecvFlags;
 
@@ -78,6 +79,11 @@ unsafe fn receive_into(
     let exchange = unsafe { Exchange::of((*connection).data.cast()) };
     // SAFETY: the request is alive, so is its exchange; nobody else uses it during the call.
     let exchange = unsafe { &mut *exchange };
+    // A complete reply is not waited for, so nginx must not begin to count the worker's time while the client takes its own.
+    let is_complete = exchange.stage() == Stage::Complete;
+    if exchange.is_read() && is_complete {
+        return AGAIN;
+    }
     if exchange.is_read() {
         event.set_ready(0);
         return exchange.answer_when_over(event);
@@ -96,7 +102,7 @@ unsafe fn receive_into(
             count as isize
         }
         Err(Errno::AGAIN) => {
-            event.set_ready(0);
+            event.set_ready(is_complete.into());
             AGAIN
         }
         Err(Errno::CONNRESET) => lost(exchange, event, Lost::Closed),

@@ -47,11 +47,14 @@ fn take(exchange: &mut Exchange, count: usize) -> ffi::ngx_int_t {
     let allows_body = exchange.allows_body();
     let mut sink = Pieces { request: exchange.request(), upstream, lines: exchange.lines(), allows_body };
     exchange.feed(bytes, &mut sink);
-    let state = exchange.attempt.as_ref().map(|attempt| attempt.state);
-    if exchange.stage() == Stage::Complete {
+    let Some(attempt) = &exchange.attempt else { return ffi::NGX_ERROR };
+    if attempt.reply.stage == Stage::Complete {
         // SAFETY: the request's upstream, which nginx does not use during the call.
         unsafe { (*upstream).length = 0 };
-    } else if state == Some(State::Stopped) {
+        // nginx is to look here, and not to wait: see `super::receive`.
+        // SAFETY: the event of a connection that is open.
+        unsafe { (*attempt.connection.socket.read()).set_ready(1) };
+    } else if attempt.state == State::Stopped {
         // What came before it still reaches the client.
         // SAFETY: as above.
         unsafe { (*upstream).set_error(1) };

@@ -4,6 +4,7 @@
 /text?size=N          N bytes of letters, of one block, as text/html
 /blocks?count=N&size=S   N blocks of S bytes each, one after the other
 /stepwise             "first", then, after /release, "second"
+/broken?size=N        N bytes, and then an exception
 /release              lets one waiting /stepwise go on
 /page?size=N&include=URL   a page of N bytes before and N after an SSI include of each URL, N at a time
 /calls                the number of this call; the query is its headers
@@ -70,6 +71,12 @@ def stepwise(environ, start_response, query):
     yield b"first"
     assert steps.acquire(timeout=20)
     yield b"second"
+
+
+def broken(environ, start_response, query):
+    start_response("200 OK", [("Content-Type", "text/html")])
+    yield letters(int(dict(query)["size"]))
+    raise ValueError("in the middle")
 
 
 def release(environ, start_response, query):
@@ -204,6 +211,7 @@ ROUTES = {
     "/text": text,
     "/blocks": blocks,
     "/stepwise": stepwise,
+    "/broken": broken,
     "/release": release,
     "/page": page,
     "/calls": numbered,
