@@ -4,11 +4,6 @@
 //! names nginx. It turns a request into a view without copying, lends the byte flows of the reply, and leaves the rest to
 //! the Python runtime, which [`embed`] loads and calls, or to other processes, which [`daemon`] starts and talks to.
 
-#![cfg_attr(
-    feature = "nginx",
-    allow(dead_code, unused_imports, reason = "parts of the nginx module are not joined yet")
-)]
-
 #[cfg(all(feature = "apache", feature = "nginx"))]
 compile_error!(
     "choose one server: servers resolve all symbols at load, so one module cannot serve both; use `--no-default-features --features nginx` for nginx"

@@ -1,15 +1,18 @@
 //! All questions to homes of one reading of the configuration: each home is asked once for each account that will run it,
 //! many at the same time.
 
+#[cfg(feature = "apache")]
+mod written;
+
 use std::collections::HashMap;
-use std::ffi::{CString, OsStr, OsString};
+use std::ffi::{CString, OsStr};
 use std::hash::{DefaultHasher, Hash, Hasher};
-use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use oxwsgi_core::config::DaemonGroup;
-use oxwsgi_core::daemon::{self, decode, encode};
+use oxwsgi_core::daemon;
 use oxwsgi_core::dialect::Dialect;
 use oxwsgi_core::home::{Python, Question, Runner, RuntimeFiles};
 use oxwsgi_core::os::Account;
@@ -60,6 +63,7 @@ impl Inquiry {
     }
 
     /// Asks for the Python of the server's own processes.
+    #[cfg(feature = "apache")]
     pub fn for_server(&mut self, home: Option<&[u8]>, run_by: Option<RunBy>) -> Place {
         self.add(Runner::Server, home, run_by, false)
     }
@@ -126,43 +130,9 @@ fn key(of: &impl Hash) -> u64 {
     hasher.finish()
 }
 
-/// The key, and the Python and the runtime's path, or what is wrong.
-type Written = (u64, Result<(Vec<u8>, Vec<u8>), String>);
-
 impl Answers {
     /// The answer to a question that was asked.
     pub fn get(&self, place: Place) -> Answer {
         self.0.get(&place.0).cloned().unwrap_or_else(|| Err("it was not asked".to_owned()))
-    }
-
-    /// As bytes, to be read again by [`Answers::from_bytes`].
-    pub fn to_bytes(&self) -> Vec<u8> {
-        let written: Vec<Written> = self
-            .0
-            .iter()
-            .map(|(key, answer)| {
-                let parts = |found: &Found| {
-                    (found.python.to_text(), found.runtime.clone().into_os_string().into_vec())
-                };
-                (*key, answer.as_ref().map(parts).map_err(Clone::clone))
-            })
-            .collect();
-        encode(&written)
-    }
-
-    /// What was written; what makes no sense is left out.
-    pub fn from_bytes(bytes: &[u8]) -> Self {
-        let written: Vec<Written> = decode(bytes).unwrap_or_default();
-        let read = |(key, answer): Written| {
-            let answer = match answer {
-                Ok((python, runtime)) => Ok(Found {
-                    python: Python::from_text(&python)?,
-                    runtime: PathBuf::from(OsString::from_vec(runtime)),
-                }),
-                Err(text) => Err(text),
-            };
-            Some((key, answer))
-        };
-        Self(written.into_iter().filter_map(read).collect())
     }
 }

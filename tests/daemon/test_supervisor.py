@@ -306,6 +306,7 @@ class TestGenerations:
             assert int(held.response()[1].data) == worker.pid
         wait_until(lambda: not worker.is_alive, "the orphan to end")
 
+    @pytest.mark.server("httpd")
     def test_children_of_a_generation_without_groups_have_no_part_in_the_lifeline(self, site):
         """It tells processes of earlier generations that httpd's parent lives, so only that may hold it."""
         site = site("threads=2")
@@ -319,7 +320,8 @@ class TestGenerations:
             holders = [
                 process.pid
                 for process in site.server.processes()
-                if is_of_httpd(process) and lifeline in process.descriptors().values()
+                if process.pid in {one.pid for one in site.server.own_processes()}
+                and lifeline in process.descriptors().values()
             ]
             site.release("held")
             assert int(held.response()[1].data) == worker

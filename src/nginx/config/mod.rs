@@ -12,7 +12,7 @@ mod value;
 
 pub use application::{Application, Param};
 pub use group::{Group, IMPLICIT, Variable};
-pub use location::{LocationConfig, Pass, Settings};
+pub use location::{LocationConfig, Pass};
 pub use main::{Import, MainConfig};
 pub use named::Named;
 pub use upstream::three_way;

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use oxwsgi_client::ending::{self, Ending};
 use oxwsgi_client::received::Enclosed;
-use oxwsgi_client::reply::{Fault, Reply, Stage, Step};
+use oxwsgi_client::reply::{Fault, Stage, Step};
 use oxwsgi_client::retries::{Again, Retries};
 use oxwsgi_client::{Problem, ReplySink};
 use oxwsgi_core::exchange::{FlowError, Outcome};

@@ -144,11 +144,6 @@ impl Group {
             unsafe { on_read(event) };
         }
     }
-
-    /// Closes all connections that wait, when the process ends.
-    pub fn close(&self) {
-        drop(self.waiting.borrow_mut().clear());
-    }
 }
 
 /// Something has come on a connection that waits: nothing is expected, so it is the end. Or its time is up.
