@@ -19,7 +19,8 @@ def server(start_shared):
         location /short-off {{ {PAGES} wsgi_read_timeout 1s; wsgi_buffering off; }}
         location /sending {{ {PAGES} wsgi_send_timeout 1s; wsgi_read_timeout 1s; }}
         location /sending-off {{
-            {PAGES} wsgi_send_timeout 1s; wsgi_read_timeout 1s; wsgi_request_buffering off; wsgi_buffering off;
+            {PAGES} wsgi_send_timeout 1s; wsgi_read_timeout 1s;
+            wsgi_request_buffering off; wsgi_buffering off;
         }}
         location /short-file {{ wsgi_pass ${{apps}}/file_wrapper.wsgi; wsgi_read_timeout 1s; }}
         location /impatient {{ {PAGES} send_timeout 1s; wsgi_buffering off; }}
