@@ -242,3 +242,38 @@ def test_a_reply_that_broke_is_not_stored(store):
         assert not body.is_complete
     store.settle()
     assert not (store.root / "stored" / "broken" / "later").exists()
+
+
+def test_an_answer_that_still_holds(start, letters):
+    """The application says so in a few words; what is in nginx's cache is not taken for more of them. Nor when it has
+    forgotten all but its files.
+    """
+    server = start(
+        f"""
+        add_header X-Cache $upstream_cache_status;
+        location / {{
+            {PAGES}
+            wsgi_cache zone;
+            wsgi_cache_key $request_uri;
+            wsgi_cache_valid 200 1s;
+            wsgi_cache_revalidate on;
+        }}
+        """,
+        http="wsgi_cache_path ${root}/cache keys_zone=zone:1m;",
+    )
+
+    def ask() -> str:
+        response = server.get("/tagged")
+        assert response.content == letters(100)
+        return response.headers["X-Cache"]
+
+    assert ask() == "MISS"
+    for _ in range(2):
+        time.sleep(2)
+        assert ask() == "REVALIDATED"
+        assert ask() == "HIT"
+    server.stop()
+    time.sleep(2)
+    server.start()
+    assert ask() == "REVALIDATED"
+    assert ask() == "HIT"

@@ -8,7 +8,7 @@ use std::ptr;
 use oxwsgi_client::reply::Stage;
 
 use super::exchange::Exchange;
-use super::{buffered, frame, header, peer, request_body, unbuffered};
+use super::{buffered, frame, header, peer, remainder, request_body, unbuffered};
 use crate::nginx::config::LocationConfig;
 use crate::nginx::ffi;
 use crate::nginx::pool::OutOfMemory;
@@ -86,8 +86,15 @@ unsafe extern "C" fn reinit_request(request: *mut ffi::ngx_http_request_t) -> ff
     catch!(ffi::NGX_ERROR, {
         // SAFETY: nginx calls it for a request of ours, which is alive; nobody else uses its exchange during the call.
         let exchange = unsafe { &mut *Exchange::of(request) };
-        let is_new = exchange.attempt.is_some() && exchange.stage() == Stage::Silent;
-        let renewed = if is_new { frame::renew_body(exchange) } else { Ok(()) };
+        let renewed = match (&exchange.attempt, exchange.stage()) {
+            (Some(_), Stage::Silent) => frame::renew_body(exchange),
+            (Some(_), _) => {
+                // The answer is about what the cache has, which comes into the same buffer now.
+                remainder::take_read_bytes(exchange);
+                Ok(())
+            }
+            (None, _) => Ok(()),
+        };
         renewed.map_or(ffi::NGX_ERROR, |()| ffi::NGX_OK)
     })
 }

@@ -8,6 +8,7 @@
 /release              lets one waiting /stepwise go on
 /page?size=N&include=URL   a page of N bytes before and N after an SSI include of each URL, N at a time
 /calls                the number of this call; the query is its headers
+/tagged               100 letters with an ETag, or 304 for who has it
 /headers?...          each pair of the query is a header; `status` and `body` are what they say
 /allow                204; 401 without the header X-Token, 403 with another than "good"; X-User to pass on
 /sleep?seconds=S      "slept" after S seconds
@@ -95,6 +96,13 @@ def page(environ, start_response, query):
 
 def numbered(environ, start_response, query):
     return sized(start_response, str(next(calls)).encode(), headers=query)
+
+
+def tagged(environ, start_response, query):
+    if environ.get("HTTP_IF_NONE_MATCH") == '"tag"':
+        start_response("304 Not Modified", [("ETag", '"tag"')])
+        return []
+    return sized(start_response, letters(100), headers=[("ETag", '"tag"')])
 
 
 def headers_(environ, start_response, query):
@@ -215,6 +223,7 @@ ROUTES = {
     "/release": release,
     "/page": page,
     "/calls": numbered,
+    "/tagged": tagged,
     "/headers": headers_,
     "/allow": allow,
     "/sleep": sleep,
