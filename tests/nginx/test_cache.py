@@ -245,8 +245,9 @@ def test_a_reply_that_broke_is_not_stored(store):
 
 
 def test_an_answer_that_still_holds(start, letters):
-    """The application says so in a few words; what is in nginx's cache is not taken for more of them. Nor when it has
-    forgotten all but its files.
+    """The application says so in a few words; what is in nginx's cache is not taken for more of them.
+
+    Nor when it has forgotten all but its files.
     """
     server = start(
         f"""
