@@ -136,16 +136,17 @@ def test_what_is_old_is_asked_for_again(server):
     wait_until(lambda: server.get("/short/calls?a=old").text != first, "the reply to expire", timeout=5)
 
 
-@pytest.mark.allows(r"WSGI\d{4}", "KeyError")
-def test_what_is_old_is_better_than_an_error(server, letters):
-    """The application fails when it is asked again: /text without a size."""
-    assert server.get("/short/text?size=5&a=stale").content == letters(5)
-    path = server.root / "site-is-down"
-    path.touch()
-    time.sleep(1.1)
-    response = server.get("/short/text?size=5&a=stale")
-    assert response.headers["X-Cache"] in ("EXPIRED", "STALE")
-    assert response.content == letters(5)
+@pytest.mark.provokes(r"WSGI\d{4}")
+@pytest.mark.allows("signal 9")
+@pytest.mark.parametrize(
+    "url", ["/short/mortal", "/headers-decide/mortal?Cache-Control=max-age%3D1,stale-if-error%3D60"]
+)
+def test_what_is_old_is_better_than_an_error(server, url):
+    """Its process dies when the application is asked again; the configuration says so, or the application itself."""
+    assert server.get(url).text == "alive"
+    time.sleep(2.1)
+    response = server.get(url)
+    assert (response.text, response.headers["X-Cache"]) == ("alive", "STALE")
 
 
 def test_one_asks_for_all(server):
@@ -232,8 +233,9 @@ def test_a_reply_that_broke_is_not_stored(store):
 
 
 def test_an_answer_that_still_holds(start, letters):
-    """The application says so in a few words; what is in nginx's cache is not taken for more of them. Nor when it has
-    forgotten all but its files.
+    """The application says so in a few words, and what is in nginx's cache is not taken for more of them.
+
+    Nor when nginx has forgotten all but its files.
     """
     server = start(
         f"""
