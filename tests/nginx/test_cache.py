@@ -142,7 +142,7 @@ def test_what_is_old_is_asked_for_again(server):
     "url", ["/short/mortal", "/headers-decide/mortal?Cache-Control=max-age%3D1,stale-if-error%3D60"]
 )
 def test_what_is_old_is_better_than_an_error(server, url):
-    """Its process dies when the application is asked again; the configuration says so, or the application itself."""
+    """The process dies when it is asked again; the configuration says so, or the application itself."""
     assert server.get(url).text == "alive"
     time.sleep(2.1)
     response = server.get(url)
