@@ -64,7 +64,7 @@ unsafe extern "C" fn get(peer: *mut ffi::ngx_peer_connection_t, data: *mut c_voi
         exchange.begin(attempt);
         watch::enter(exchange);
         match exchange.pause.take() {
-            Some(pause) => exchange.timer.start_timer(pause),
+            Some(pause) => exchange.timer.start_timer(pause.min(half_of_nginx_patience(exchange))),
             None => connect(exchange),
         }
         let is_connected = exchange.attempt.as_ref().is_some_and(|attempt| attempt.is_connected);
