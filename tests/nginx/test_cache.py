@@ -154,6 +154,19 @@ def test_what_is_old_is_better_than_an_error(server):
     assert {response.text for response in responses} == {"up"}
 
 
+@pytest.mark.provokes(r"WSGI\d{4}")
+@pytest.mark.allows("signal 9")
+@pytest.mark.parametrize(
+    "url", ["/short/mortal", "/headers-decide/mortal?Cache-Control=max-age%3D1,stale-if-error%3D60"]
+)
+def test_what_is_old_is_better_than_no_answer(server, url):
+    """The process dies when it is asked again; the configuration says so, or the application itself."""
+    assert server.get(url).text == "alive"
+    time.sleep(2.1)
+    response = server.get(url)
+    assert (response.text, response.headers["X-Cache"]) == ("alive", "STALE")
+
+
 def test_one_asks_for_all(server):
     with ThreadPoolExecutor(6) as pool:
         texts = {reply.text for reply in pool.map(lambda _: server.get("/locked/calls?a=lock"), range(6))}
@@ -245,9 +258,9 @@ def test_a_reply_that_broke_is_not_stored(store):
 
 
 def test_an_answer_that_still_holds(start, letters):
-    """The application says so in a few words; what is in nginx's cache is not taken for more of them.
+    """The application says so in a few words, and what is in nginx's cache is not taken for more of them.
 
-    Nor when it has forgotten all but its files.
+    Nor when nginx has forgotten all but its files.
     """
     server = start(
         f"""

@@ -292,3 +292,16 @@ def test_a_log_for_debugging(start):
     assert server.get("/text?size=3").text == "abc"
     log = (server.root / "debug.log").read_text(errors="replace")
     assert "[debug]" not in log or "event timer add: -1: " in log
+
+
+def test_an_application_that_does_not_come_to_an_end(start):
+    """A worker does not wait longer than it may, either for one whose client has all of its reply."""
+    server = start(
+        "location / { wsgi_pass ${apps}/nginx/pages.wsgi; }",
+        main="worker_shutdown_timeout 1s;",
+        http="wsgi_daemon_process g threads=2 shutdown_timeout=5; wsgi_process_group g;",
+    )
+    assert server.get("/closing?seconds=4").text == "closing"
+    old = server.workers()
+    server.graceful()
+    wait_until(lambda: not any(worker.is_alive for worker in old), "the old worker to end", timeout=2.5)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import random
+import time
 
 import pytest
 
@@ -134,6 +135,19 @@ def test_another_worker_gets_the_whole_body(server, method, read, size):
     data = random.Random(size).randbytes(size)
     response = server.client().request(method, f"/again/second?read={read}", content=data)
     assert response.json()[:2] == facts_of(data)
+
+
+@pytest.mark.allows(r"WSGI\d{4}", "OSError")
+def test_nobody_sends_the_body_once_the_reply_is_over(start):
+    """The application asks for it when the client has all it gets, and is told at once that there is none."""
+    server = start(
+        f"location / {{ {PAGES} }}",
+        http="wsgi_daemon_process g threads=1; wsgi_process_group g;",
+    )
+    assert server.request("HEAD", "/begun", content=b"b" * 100_000).status_code == 200
+    began = time.monotonic()
+    assert server.get("/text?size=3").text == "abc"
+    assert time.monotonic() - began < 3
 
 
 class TestStreaming:

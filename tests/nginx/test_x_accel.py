@@ -6,6 +6,8 @@ import time
 
 import pytest
 
+from harness.wait import wait_until
+
 PAGES = "wsgi_pass ${apps}/nginx/pages.wsgi;"
 
 
@@ -14,6 +16,7 @@ def server(start_shared):
     return start_shared(
         f"""
         location /app {{ {PAGES} }}
+        location /off {{ {PAGES} wsgi_buffering off; }}
         location /protected {{ internal; root ${{docroot}}; }}
         location /ignoring {{
             {PAGES}
@@ -99,6 +102,22 @@ class TestBuffering:
             head = connection.read_head()
             assert head.get("X-Accel-Buffering") is None
             assert len(connection.read_body(head).data) == 20_000_000
+
+    def test_a_reply_that_waits(self, server):
+        with server.raw() as connection:
+            connection.request("GET /app/finite?size=20000000&block=50000&X-Accel-Buffering=no")
+            head = connection.read_head()
+            time.sleep(1)
+            assert "all sent" not in server.get("/app/report").json()
+            assert connection.read_body(head).is_complete
+
+    def test_yes(self, server):
+        """The application need not wait."""
+        with server.raw() as connection:
+            connection.request("GET /off/finite?size=20000000&block=50000&X-Accel-Buffering=yes")
+            head = connection.read_head()
+            wait_until(lambda: server.get("/off/report").json() == ["all sent", "closed"], "all to be sent")
+            assert connection.read_body(head).is_complete
 
     def test_each_block_at_once(self, server):
         with server.raw() as connection:

@@ -2,6 +2,7 @@
 
 #![allow(unsafe_code, reason = "nginx keeps the blocks by address")]
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use oxwsgi_core::config::{ImportScript, ProcessSettings, Script};
@@ -11,9 +12,14 @@ use super::named::Named;
 use crate::nginx::ffi;
 use crate::nginx::record::{Cycle, Reading, Request};
 
+/// Blocks that this process and those it was forked from have made.
+static CREATED: AtomicU64 = AtomicU64::new(0);
+
 /// The block of `http { }`.
 #[derive(Debug)]
 pub struct MainConfig {
+    /// Of which there is one only in the life of a process, while an address may be given out again.
+    pub number: u64,
     /// `wsgi_python_*`, `wsgi_restrict_*`, `wsgi_socket_prefix`, and in `imports` those of `wsgi_import`. Its own list of
     /// daemon groups is empty: they are in [`MainConfig::groups`].
     pub process: ProcessSettings,
@@ -80,6 +86,7 @@ impl MainConfig {
         // SAFETY: null, or the array just made, which nobody else refers to.
         let Some(caches) = (unsafe { caches.as_ref() }) else { return std::ptr::null_mut() };
         let block = Self {
+            number: CREATED.fetch_add(1, Ordering::Relaxed),
             process: ProcessSettings::default(),
             environment: Vec::new(),
             groups: Vec::new(),

@@ -77,6 +77,8 @@ pub fn create() -> ffi::ngx_http_upstream_conf_t {
     block.module = text::fixed(c"wsgi");
     // The body goes on while the reply is on its way.
     block.set_preserve_output(1);
+    // `X-Accel-Buffering` has a say.
+    block.set_change_buffering(1);
     block
 }
 

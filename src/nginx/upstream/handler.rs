@@ -24,9 +24,9 @@ const NO_GROUP: Number = Number(1126);
 const NO_BODY: Number = Number(1127);
 
 thread_local! {
-    /// The groups of a configuration, known by its address; looked for once, when the first request needs one of them. They
+    /// The groups of a configuration, known by its number; looked for once, when the first request needs one of them. They
     /// live as long as the process, for requests of an older configuration may.
-    static GROUPS: RefCell<Vec<(*const MainConfig, &'static [Group])>> = const { RefCell::new(Vec::new()) };
+    static GROUPS: RefCell<Vec<(u64, &'static [Group])>> = const { RefCell::new(Vec::new()) };
 }
 
 /// The content handler.
@@ -108,13 +108,13 @@ fn serve(request: Request<'_>) -> ffi::ngx_int_t {
 
 fn find(settings: &MainConfig, place: usize) -> Option<&'static Group> {
     GROUPS.with_borrow_mut(|known| {
-        if let Some((_, groups)) = known.iter().find(|(other, _)| ptr::eq(*other, settings)) {
+        if let Some((_, groups)) = known.iter().find(|(number, _)| *number == settings.number) {
             return groups.get(place);
         }
         let ends = groups::ends(settings);
         let groups: Vec<_> = ends.into_iter().map(|end| Group::new(end.settings, end.board)).collect();
         let groups: &'static [Group] = groups.leak();
-        known.push((settings, groups));
+        known.push((settings.number, groups));
         groups.get(place)
     })
 }

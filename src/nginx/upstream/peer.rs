@@ -64,7 +64,7 @@ unsafe extern "C" fn get(peer: *mut ffi::ngx_peer_connection_t, data: *mut c_voi
         exchange.begin(attempt);
         watch::enter(exchange);
         match exchange.pause.take() {
-            Some(pause) => exchange.timer.start_timer(pause),
+            Some(pause) => exchange.timer.start_timer(pause.min(half_of_nginx_patience(exchange))),
             None => connect(exchange),
         }
         let is_connected = exchange.attempt.as_ref().is_some_and(|attempt| attempt.is_connected);
@@ -221,7 +221,9 @@ fn give_back(exchange: &mut Exchange, has_failed: bool) {
     if !attempt.is_connected {
         return;
     }
-    let is_settled = exchange.upload.is_settled(attempt.reply.asked);
+    // SAFETY: the request's upstream, which nginx does not use during the call; read by value.
+    let is_written = unsafe { (*exchange.upstream()).writer.out }.is_null();
+    let is_settled = is_written && exchange.upload.is_settled(attempt.reply.asked);
     let is_lost = attempt.lost.is_some();
     match attempt.state {
         State::Ended { is_clean: true } if is_settled && !is_lost && attempt.connection.socket.is_sound() => {

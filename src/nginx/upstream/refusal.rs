@@ -71,13 +71,17 @@ fn decide(exchange: &mut Exchange) -> Option<Decision> {
     Some(Decision::Status(status, delay))
 }
 
-/// `wsgi_cache_use_stale error`.
+/// `wsgi_cache_use_stale error`, or `stale-if-error` of that answer (RFC 5861 section 4).
 fn has_stale_answer(exchange: &Exchange) -> bool {
     let upstream = exchange.upstream();
+    // SAFETY: the request is alive; null, or its record of the answer; read by value.
+    let allows_stale = unsafe { (*exchange.request().as_raw()).cache.as_ref() }
+        .is_some_and(|cache| cache.stale_error() != 0);
     // SAFETY: the request's upstream, and what it is configured with; read by value.
     let (status, settings) = unsafe { ((*upstream).cache_status(), &*(*upstream).conf) };
     status as ffi::ngx_uint_t == ffi::NGX_HTTP_CACHE_EXPIRED
-        && settings.cache_use_stale & ffi::NGX_HTTP_UPSTREAM_FT_ERROR as ffi::ngx_uint_t != 0
+        && (allows_stale
+            || settings.cache_use_stale & ffi::NGX_HTTP_UPSTREAM_FT_ERROR as ffi::ngx_uint_t != 0)
 }
 
 /// # Safety

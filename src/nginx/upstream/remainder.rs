@@ -148,7 +148,10 @@ impl Remainder {
                 }
                 let Context { lines, text } = &self.context;
                 let mut sink = Discarded { lines: *lines, text, unsent: &mut self.unsent };
+                let asked = self.attempt.reply.asked;
                 match self.attempt.feed(&room[..count], &mut sink) {
+                    // Nobody would answer.
+                    Ok(_) if self.attempt.reply.asked != asked => return false,
                     Ok(Step::More { .. }) if self.unsent <= MOST => {}
                     Ok(Step::End(_)) => {
                         self.is_over = true;
@@ -169,7 +172,9 @@ unsafe extern "C" fn on_read(event: *mut ffi::ngx_event_t) {
         let raw = unsafe { (*connection).data.cast::<Remainder>() };
         // SAFETY: as above.
         let this = unsafe { &mut *raw };
-        if record.timedout() == 0 && this.read() {
+        // SAFETY: as above; both are read by value. nginx ends, and waits for nobody any more (`worker_shutdown_timeout`).
+        let is_closing = unsafe { (*connection).close() | (*connection).error() } != 0;
+        if !is_closing && record.timedout() == 0 && this.read() {
             record.set_ready(0);
             if this.attempt.connection.socket.watch() {
                 return;

@@ -20,14 +20,18 @@
 /ignore               "ignored", the body unread
 /begun                sends "begun", then reads the body and sends its length
 /endless?size=S       blocks of S bytes until it is closed or an error is raised
-/finite?size=N&block=S   N bytes in blocks of S, after=T seconds; notes its end
+/finite?size=N&block=S   N bytes in blocks of S, after=T seconds; notes its end; X-... are headers
+/closing?seconds=S    "closing", and S seconds in close()
+/mortal               "alive", and the next time the end of the process; the query is its headers
 /report               JSON: how the last /endless, /finite, /body or /sleep ended
 """
 
 import hashlib
 import itertools
 import json
+import os
 import pathlib
+import signal
 import string
 import threading
 import time
@@ -35,6 +39,7 @@ from urllib.parse import parse_qsl
 
 calls = itertools.count(1)
 seconds = itertools.count()
+lives = itertools.count()
 report = []
 steps = threading.Semaphore(0)
 LETTERS = string.ascii_letters.encode()
@@ -198,8 +203,9 @@ def finite(environ, start_response, query):
     report.clear()
     asked = dict(query)
     size, block = int(asked["size"]), int(asked["block"])
+    headers = [pair for pair in query if pair[0].startswith("X-")]
     time.sleep(float(asked.get("after", 0)))
-    start_response("200 OK", [("Content-Type", "text/plain"), ("Content-Length", str(size))])
+    start_response("200 OK", [("Content-Type", "text/plain"), ("Content-Length", str(size)), *headers])
     sent = 0
     try:
         while sent < size:
@@ -208,6 +214,28 @@ def finite(environ, start_response, query):
         report.append("all sent")
     finally:
         report.append("closed")
+
+
+class Closing:
+    def __init__(self, seconds):
+        self.seconds = seconds
+
+    def __iter__(self):
+        return iter([b"closing"])
+
+    def close(self):
+        time.sleep(self.seconds)
+
+
+def closing(environ, start_response, query):
+    start_response("200 OK", [("Content-Type", "text/plain"), ("Content-Length", "7")])
+    return Closing(float(dict(query)["seconds"]))
+
+
+def mortal(environ, start_response, query):
+    if next(lives):
+        os.kill(os.getpid(), signal.SIGKILL)
+    return sized(start_response, b"alive", headers=query)
 
 
 def show_report(environ, start_response, query):
@@ -236,6 +264,8 @@ ROUTES = {
     "/begun": begun,
     "/endless": endless,
     "/finite": finite,
+    "/closing": closing,
+    "/mortal": mortal,
     "/report": show_report,
 }
 
