@@ -300,6 +300,7 @@ class TestResponseSocketTimeout:
             assert len(connection.read_body(head).data) == 40_000_000
 
 
+@pytest.mark.server("httpd")
 @pytest.mark.differs("a server without a timeout waits for ever")
 def test_a_server_without_a_timeout(site):
     site = site("threads=1", "Timeout 0")
