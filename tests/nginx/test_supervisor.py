@@ -348,7 +348,7 @@ class TestReplacement:
         keeper.signal(signal.SIGKILL)
         wait_until(lambda: not keeper.is_alive, "the keeper to end")
         processes[0].signal(signal.SIGKILL)
-        server.error_log.wait_for(rf"Process 'one' \(pid={processes[0].pid}\) has died")
+        server.error_log.wait_for(rf"Process '(one|two)' \(pid={processes[0].pid}\) has died")
         wait_until(
             lambda: processes[0].pid not in [one.pid for one in workers(supervisor, 3)], "another process"
         )
