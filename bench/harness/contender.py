@@ -262,7 +262,7 @@ class NginxOurs(Nginx):
         return [
             f"wsgi_socket_prefix {site.folder}/wsgi;",
             f"wsgi_daemon_process {GROUP} processes={site.processes} threads={site.threads}"
-            f" python_home={self.kit.python_home} display_name=%{{GROUP}};",
+            f' python_home={self.kit.python_home} "display_name=%{{GROUP}}";',
             f"wsgi_process_group {GROUP};",
         ]
 

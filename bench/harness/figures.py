@@ -142,9 +142,12 @@ def has_text(results: list) -> bool:
 
 def measure_syscalls(plan: Plan) -> list[Table]:
     found = plan.each("syscalls", plan.jobs, syscalls.measure)
-    note = "Of the processes that serve (strace; prefork, one keep-alive connection, a pause before each)."
+    behind_nginx = plan.line_up.mode == "nginx"
+    server = "strace" if behind_nginx else "strace; prefork"
+    note = f"Of the processes that serve ({server}, one keep-alive connection, a pause before each)."
     if has_workers(plan):
-        note += " httpd's child and the worker process together; in brackets the worker's part."
+        front = "nginx's worker" if behind_nginx else "httpd's child"
+        note += f" {front} and the worker process together; in brackets the worker's part."
     table = Table(plan.title("System calls per request"), note, ["workload", *plan.contenders])
 
     def form(calls: syscalls.Calls) -> str:
@@ -246,7 +249,8 @@ def measure_start(plan: Plan) -> list[Table]:
         }
 
     found = of_each("start", plan, rounds.first_answer)
-    note = "Milliseconds from the start of httpd (prefork) to the first complete answer."
+    server = "nginx" if plan.line_up.mode == "nginx" else "httpd (prefork)"
+    note = f"Milliseconds from the start of {server} to the first complete answer."
     if has_workers(plan):
         note += " An application server beside it is started at the same time."
     tables = [turn_table(plan, "Start to first answer", note, ".1f", found)]
