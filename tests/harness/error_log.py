@@ -82,7 +82,7 @@ NGINX_LINE = LineFormat(
         r"(?P<pid>\d+)#(?P<tid>\d+): "
         r"(?:\*(?P<connection>\d+) )?"
         r"(?P<text>.*?)"
-        r"(?:(?: while [a-z ]+)?, client: (?P<client>[^ ,]+)(?:, server: .*)?)?"
+        r"(?:(?: while [a-z ]+)?, client: (?P<client>[^ ,]+)(?:, (?:server|request): .*)?)?"
     ),
     thread=("pid", "tid", "connection"),
 )

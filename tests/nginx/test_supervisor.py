@@ -482,6 +482,8 @@ class TestDaemon:
     def test_another_program_takes_over(self, daemon):
         """SIGUSR2: two masters, each with its own groups, until one of them ends."""
         old = self._master(daemon)
+        # A signal that comes before it waits for any is only noticed with the next.
+        daemon.error_log.wait_for("start worker process ")
         old.signal(signal.SIGUSR2)
         wait_until(lambda: self._master(daemon).pid != old.pid, "another master", timeout=30)
         wait_until(lambda: len(self._everyone(daemon)) == 4, "two keepers and supervisors", timeout=30)

@@ -16,7 +16,7 @@ use oxwsgi_core::borrowed::Bytes;
 use oxwsgi_core::exchange::{FlowError, Head, Send};
 use oxwsgi_core::report::Level;
 use rustix::io::Errno;
-use rustix::net::RecvFlags;
+use rustix::net::{RecvFlags, Shutdown, shutdown};
 
 use super::attempt::Attempt;
 use super::exchange::Exchange;
@@ -118,7 +118,10 @@ impl Remainder {
         }
         let is_complete = attempt.reply.stage == Stage::Complete;
         let patience = if is_complete { LAST_PATIENCE } else { PATIENCE };
-        let this = Box::new(Self { attempt, group, context, is_reusable, is_over: false, unsent: 0 });
+        let mut this = Box::new(Self { attempt, group, context, is_reusable, is_over: false, unsent: 0 });
+        if this.attempt.reply.asked && !is_reusable {
+            this.refuse_body();
+        }
         let raw = Box::into_raw(this);
         // SAFETY: just made.
         let link = unsafe { &(*raw).attempt.connection.socket };
@@ -129,6 +132,13 @@ impl Remainder {
             // SAFETY: as above, and handed over.
             unsafe { on_read(event) };
         }
+    }
+
+    /// Nobody sends the rest of the request's body: an application that waits for it learns so at once.
+    fn refuse_body(&mut self) {
+        self.is_reusable = false;
+        // When the worker has ended there is nobody to be told.
+        let _ = shutdown(self.attempt.connection.socket.socket(), Shutdown::Write);
     }
 
     /// Reads what there is; whether more may come.
@@ -149,9 +159,11 @@ impl Remainder {
                 let Context { lines, text } = &self.context;
                 let mut sink = Discarded { lines: *lines, text, unsent: &mut self.unsent };
                 let asked = self.attempt.reply.asked;
-                match self.attempt.feed(&room[..count], &mut sink) {
-                    // Nobody would answer.
-                    Ok(_) if self.attempt.reply.asked != asked => return false,
+                let step = self.attempt.feed(&room[..count], &mut sink);
+                if self.attempt.reply.asked && !asked {
+                    self.refuse_body();
+                }
+                match step {
                     Ok(Step::More { .. }) if self.unsent <= MOST => {}
                     Ok(Step::End(_)) => {
                         self.is_over = true;
