@@ -185,7 +185,7 @@ exec -a "$0" {python} "$@"
 def test_root_runs_nothing_a_site_can_write(new_server, lane, servers, user):
     """Not its python, its .pth files or its sitecustomize: at configtest, start, restart and stop."""
     account = pwd.getpwnam(user)
-    record = servers.folder / f"record-{user}"
+    record = servers.folder / f"record-{lane.id}-{user}"
     record.mkdir()
     record.chmod(0o777)
     home = virtual_environment(lane.readable_python.executable, servers.folder / f"home-of-{user}")

@@ -13,7 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from harness import log_lines
-from harness.config import Mount
+from harness.config import Lines, Mount
 from harness.httpd import Mpm
 from harness.marks import PROCESS_ABORTED, REQUEST_LOST
 from harness.processes import Process
@@ -303,7 +303,7 @@ class TestResponseSocketTimeout:
 @pytest.mark.server("httpd")
 @pytest.mark.differs("a server without a timeout waits for ever")
 def test_a_server_without_a_timeout(site):
-    site = site("threads=1", "Timeout 0")
+    site = site("threads=1", Lines("Timeout 0"))
     assert site.get("/pid").status_code == 200
 
 
