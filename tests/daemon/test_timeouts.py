@@ -303,7 +303,7 @@ class TestResponseSocketTimeout:
 @pytest.mark.server("httpd")
 @pytest.mark.differs("a server without a timeout waits for ever")
 def test_a_server_without_a_timeout(site):
-    site = site("threads=1", Lines("Timeout 0"))
+    site = site("threads=1", [Lines("Timeout 0")])
     assert site.get("/pid").status_code == 200
 
 
