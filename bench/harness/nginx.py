@@ -2,6 +2,7 @@
 
 from typing import ClassVar
 
+from . import processes
 from .contender import Contender, Nginx
 from .kit import server_group, server_user
 from .server import Server
@@ -62,6 +63,10 @@ class NginxServer(Server):
             contender="\n        ".join(contender.configuration(self.site)),
         )
         (self.folder / "nginx.conf").write_text(text)
+
+    def pids(self) -> list[int]:
+        """Also those of our supervisor's, which is no child of nginx; it has nginx's log open."""
+        return list(dict.fromkeys([*super().pids(), *processes.below(*processes.holders(self.folder))]))
 
     def command(self) -> list[str]:
         return [str(self.contender.kit.nginx), "-p", str(self.folder), "-c", str(self.folder / "nginx.conf")]

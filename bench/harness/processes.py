@@ -42,6 +42,18 @@ def mentions(pid: int, folder: Path) -> bool:
     return False
 
 
+def holders(folder: Path) -> list[int]:
+    """The processes that have a file or socket of the folder open."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            with contextlib.suppress(OSError):
+                opened = [str(link.readlink()) for link in (entry / "fd").iterdir()]
+                if any(name.startswith(f"{folder}/") for name in opened):
+                    found.append(int(entry.name))
+    return found
+
+
 def cpu_seconds(pid: int) -> float:
     """User and system time of all its threads, from the scheduler's nanoseconds."""
     tasks = Path(f"/proc/{pid}/task").iterdir()
