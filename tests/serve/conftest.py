@@ -119,7 +119,7 @@ def nginx():
 @pytest.fixture(scope="session")
 def frameworks(python):
     """A virtual environment with Flask and Django that every user can read."""
-    place = ROOT / "build/serve-venv"
+    place = ROOT / "target/serve-venv"
     wanted = [ROOT / f"examples/{name}/requirements.txt" for name in ("hello_flask", "django_site")]
     stamp = place / "complete"
     text = "".join(path.read_text() for path in wanted) + str(python)
