@@ -2,7 +2,8 @@
 //!
 //! One file is made for one server, chosen by feature: `apache` holds everything that names httpd, `nginx` everything that
 //! names nginx. It turns a request into a view without copying, lends the byte flows of the reply, and leaves the rest to
-//! the Python runtime, which [`embed`] loads and calls, or to other processes, which [`daemon`] starts and talks to.
+//! the Python runtime, which [`embed`] loads and calls, or to other processes, which [`daemon`] starts and talks to. The
+//! macros of [`handle`] make records of either server safe to hold.
 
 #[cfg(all(feature = "apache", feature = "nginx"))]
 compile_error!(
@@ -11,6 +12,10 @@ compile_error!(
 
 #[cfg(not(any(feature = "apache", feature = "nginx")))]
 compile_error!("choose a server: `--features apache` or `--features nginx`");
+
+// Before those that use its macros.
+#[macro_use]
+mod handle;
 
 #[cfg(all(feature = "apache", not(feature = "nginx")))]
 mod apache;

@@ -5,42 +5,18 @@
 #![allow(unsafe_code, reason = "apr hands out raw memory")]
 
 use std::ffi::{c_char, c_void};
-use std::fmt;
-use std::marker::PhantomData;
 use std::mem::MaybeUninit;
-use std::ptr::NonNull;
 
 use oxwsgi_core::boundary::guard;
 
 use crate::apache::ffi;
 
-/// A pool that is not cleared before `'p` ends.
-#[derive(Clone, Copy)]
-pub struct Pool<'p> {
-    raw: NonNull<ffi::apr_pool_t>,
-    owner: PhantomData<&'p ()>,
-}
-
-impl fmt::Debug for Pool<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Pool").field(&self.raw).finish()
-    }
+handle! {
+    /// A pool that is not cleared before `'a` ends.
+    Pool of apr_pool_t
 }
 
 impl<'p> Pool<'p> {
-    /// # Safety
-    /// `raw` is a pool that nobody clears before `'p` ends and that no other thread uses meanwhile.
-    pub unsafe fn from_raw(raw: *mut ffi::apr_pool_t) -> Self {
-        // SAFETY: a pool's address is not null, and the caller passes a pool.
-        let raw = unsafe { NonNull::new_unchecked(raw) };
-        Self { raw, owner: PhantomData }
-    }
-
-    /// For calls to apr and httpd.
-    pub const fn as_raw(self) -> *mut ffi::apr_pool_t {
-        self.raw.as_ptr()
-    }
-
     /// Memory for `count` values of `T`, not yet written.
     #[inline]
     pub fn room<T: Copy>(self, count: usize) -> &'p mut [MaybeUninit<T>] {

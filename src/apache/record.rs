@@ -1,52 +1,15 @@
-//! httpd's own records as borrowed handles. httpd and other modules write to them at any call, so no Rust reference to
-//! one is ever made: fields are read and written one at a time through the handle.
+//! httpd's own records as borrowed [handles](crate::handle).
 
 #![allow(unsafe_code, reason = "reads and writes fields of httpd's structures")]
 
 use std::ffi::{CStr, c_char, c_int};
-use std::fmt;
 use std::marker::PhantomData;
-use std::ptr::NonNull;
 use std::time::Duration;
 
 use oxwsgi_core::config::Host;
 
 use crate::apache::ffi;
 use crate::apache::pool::Pool;
-
-macro_rules! handle {
-    ($(#[$doc:meta])* $name:ident of $raw:ident) => {
-        $(#[$doc])*
-        #[derive(Clone, Copy)]
-        pub struct $name<'a> {
-            raw: NonNull<ffi::$raw>,
-            owner: PhantomData<&'a ()>,
-        }
-
-        impl fmt::Debug for $name<'_> {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.debug_tuple(stringify!($name)).field(&self.raw).finish()
-            }
-        }
-
-        impl<'a> $name<'a> {
-            /// # Safety
-            /// `raw` is a record of httpd's that lives until `'a` ends and that no other thread uses meanwhile.
-            #[inline]
-            pub unsafe fn from_raw(raw: *mut ffi::$raw) -> Self {
-                // SAFETY: the caller passes a record, and no record is at address 0.
-                let raw = unsafe { NonNull::new_unchecked(raw) };
-                Self { raw, owner: PhantomData }
-            }
-
-            /// For calls to httpd.
-            #[inline]
-            pub const fn as_raw(self) -> *mut ffi::$raw {
-                self.raw.as_ptr()
-            }
-        }
-    };
-}
 
 handle! {
     /// A virtual host, or the main server (`server_rec`).
@@ -66,15 +29,6 @@ handle! {
 handle! {
     /// Names and values (`apr_table_t`); names in any case.
     Table of apr_table_t
-}
-
-/// A field of the record behind a handle, by value.
-macro_rules! field {
-    ($handle:expr, $($path:ident).+) => {{
-        let record = $handle.as_raw();
-        // SAFETY: the handle's record is alive (`from_raw`), and the field is read by value.
-        unsafe { (*record).$($path).+ }
-    }};
 }
 
 /// Methods that give a field of C text as bytes; `None` where it is null.

@@ -3,9 +3,7 @@
 #![allow(unsafe_code, reason = "calls nginx's log functions")]
 
 use std::ffi::CString;
-use std::fmt::{self, Display};
-use std::marker::PhantomData;
-use std::ptr::NonNull;
+use std::fmt::Display;
 
 use oxwsgi_core::report::{Level, Number};
 
@@ -14,34 +12,12 @@ use crate::nginx::ffi;
 /// nginx cuts an entry at 2048 bytes with what it puts before and behind it: longer lines go on in another.
 const LONGEST: usize = 1800;
 
-/// A log, of a request, a connection, a configuration or the process, that outlives `'a`.
-#[derive(Clone, Copy)]
-pub struct Log<'a> {
-    raw: NonNull<ffi::ngx_log_t>,
-    owner: PhantomData<&'a ()>,
-}
-
-impl fmt::Debug for Log<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Log").field(&self.raw).finish()
-    }
+handle! {
+    /// A log, of a request, a connection, a configuration or the process, that outlives `'a`.
+    Log of ngx_log_t
 }
 
 impl Log<'_> {
-    /// # Safety
-    /// `raw` is a log of nginx's that lives until the handle's last use, which is on the thread of the event loop.
-    #[inline]
-    pub unsafe fn from_raw(raw: *mut ffi::ngx_log_t) -> Self {
-        // SAFETY: the caller passes a log, and no log is at address 0.
-        let raw = unsafe { NonNull::new_unchecked(raw) };
-        Self { raw, owner: PhantomData }
-    }
-
-    /// For calls to nginx.
-    pub const fn as_raw(self) -> *mut ffi::ngx_log_t {
-        self.raw.as_ptr()
-    }
-
     /// Whether a line of `level` is written.
     #[inline]
     pub fn wants(self, level: Level) -> bool {

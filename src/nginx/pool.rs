@@ -5,24 +5,14 @@
 #![allow(unsafe_code, reason = "nginx hands out raw memory")]
 
 use std::ffi::c_void;
-use std::fmt;
-use std::marker::PhantomData;
 use std::mem::MaybeUninit;
 use std::ptr::NonNull;
 
 use crate::nginx::ffi;
 
-/// A pool that is not destroyed before `'p` ends.
-#[derive(Clone, Copy)]
-pub struct Pool<'p> {
-    raw: NonNull<ffi::ngx_pool_t>,
-    owner: PhantomData<&'p ()>,
-}
-
-impl fmt::Debug for Pool<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Pool").field(&self.raw).finish()
-    }
+handle! {
+    /// A pool that is not destroyed before `'a` ends.
+    Pool of ngx_pool_t
 }
 
 /// nginx found no memory.
@@ -31,19 +21,6 @@ impl fmt::Debug for Pool<'_> {
 pub struct OutOfMemory;
 
 impl<'p> Pool<'p> {
-    /// # Safety
-    /// `raw` is a pool that nobody destroys before `'p` ends and that no other thread uses meanwhile.
-    pub unsafe fn from_raw(raw: *mut ffi::ngx_pool_t) -> Self {
-        // SAFETY: a pool's address is not null, and the caller passes a pool.
-        let raw = unsafe { NonNull::new_unchecked(raw) };
-        Self { raw, owner: PhantomData }
-    }
-
-    /// For calls to nginx.
-    pub const fn as_raw(self) -> *mut ffi::ngx_pool_t {
-        self.raw.as_ptr()
-    }
-
     /// Memory for `count` values of `T`, not yet written.
     #[inline]
     pub fn room<T: Copy>(self, count: usize) -> Result<&'p mut [MaybeUninit<T>], OutOfMemory> {

@@ -1,50 +1,13 @@
-//! nginx's own records as borrowed handles. nginx and other modules write to them at any call, so no Rust reference to
-//! one is ever made: fields are read and written one at a time through the handle.
+//! nginx's own records as borrowed [handles](crate::handle).
 
 #![allow(unsafe_code, reason = "reads and writes fields of nginx's structures")]
 
 use std::ffi::c_void;
-use std::fmt;
-use std::marker::PhantomData;
-use std::ptr::{self, NonNull};
+use std::ptr;
 
 use crate::nginx::log::Log;
 use crate::nginx::pool::Pool;
 use crate::nginx::{ffi, text};
-
-macro_rules! handle {
-    ($(#[$doc:meta])* $name:ident of $raw:ident) => {
-        $(#[$doc])*
-        #[derive(Clone, Copy)]
-        pub struct $name<'a> {
-            raw: NonNull<ffi::$raw>,
-            owner: PhantomData<&'a ()>,
-        }
-
-        impl fmt::Debug for $name<'_> {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.debug_tuple(stringify!($name)).field(&self.raw).finish()
-            }
-        }
-
-        impl<'a> $name<'a> {
-            /// # Safety
-            /// `raw` is a record of nginx's that lives until `'a` ends and that no other thread uses meanwhile.
-            #[inline]
-            pub unsafe fn from_raw(raw: *mut ffi::$raw) -> Self {
-                // SAFETY: the caller passes a record, and no record is at address 0.
-                let raw = unsafe { NonNull::new_unchecked(raw) };
-                Self { raw, owner: PhantomData }
-            }
-
-            /// For calls to nginx.
-            #[inline]
-            pub const fn as_raw(self) -> *mut ffi::$raw {
-                self.raw.as_ptr()
-            }
-        }
-    };
-}
 
 handle! {
     /// A configuration being read (`ngx_conf_t`), with what has been read so far.
@@ -59,15 +22,6 @@ handle! {
 handle! {
     /// A request being served (`ngx_http_request_t`), or a subrequest.
     Request of ngx_http_request_t
-}
-
-/// A field of the record behind a handle, by value.
-macro_rules! field {
-    ($handle:expr, $($path:ident).+) => {{
-        let record = $handle.as_raw();
-        // SAFETY: the handle's record is alive (`from_raw`), and the field is read by value.
-        unsafe { (*record).$($path).+ }
-    }};
 }
 
 /// This module's place in arrays of http modules, which nginx has assigned when it reads `http { }`.

@@ -32,7 +32,7 @@ const LAYERS: [(&str, &str, &str); 10] = [
         "orders surroundings service control offspring guardian poller queue connections tally transmission exchange workplace \
          attendant pool prober signals monitor",
     ),
-    ("src", "crate::", "daemon embed apache nginx"),
+    ("src", "crate::", "handle daemon embed apache nginx"),
     (
         "src/apache",
         "crate::apache::",
