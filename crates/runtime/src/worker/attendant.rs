@@ -336,13 +336,13 @@ impl Attendant {
             mark,
             tally: &place.tally,
             is_activity: !view.target.ignore_activity,
+            files_as_data: view.files_as_data,
             control: place.control,
             dialect: place.dialect,
             mute: &mute,
         };
         self.output.clear();
-        let exchange = SocketExchange::new(around, number_on_mark, inline, has_more, &mut self.output);
-        let mut exchange = exchange.files_as_data(view.files_as_data);
+        let mut exchange = SocketExchange::new(around, number_on_mark, inline, has_more, &mut self.output);
         let outcome = place.answer(&view, &mut exchange, now, &mut self.admitted);
         let after = exchange.finish(outcome);
         if is_muted.load(Ordering::Relaxed) {

@@ -40,6 +40,8 @@ pub struct Surroundings<'a> {
     pub tally: &'a Tally,
     /// Whether the request keeps the process from being idle (`WSGIIgnoreActivity` says that it does not).
     pub is_activity: bool,
+    /// Whether files go as `DATA`.
+    pub files_as_data: bool,
     /// The process's log.
     pub control: &'static Control,
     /// Whose words messages use.
@@ -59,8 +61,6 @@ pub struct SocketExchange<'a> {
     flow: Option<BodyFlow>,
     /// Frames that are not sent yet.
     output: &'a mut Vec<u8>,
-    /// Files go as `DATA`.
-    files_as_data: bool,
     /// Where the `HEAD` begins in `output`, when it is the last frame there.
     head: Option<usize>,
     has_ticket: bool,
@@ -107,7 +107,6 @@ impl<'a> SocketExchange<'a> {
             sequence,
             inline,
             has_more,
-            files_as_data: false,
             flow: None,
             output,
             head: None,
@@ -116,12 +115,6 @@ impl<'a> SocketExchange<'a> {
             is_lost: false,
             error: String::new(),
         }
-    }
-
-    /// With files as `DATA`, if so.
-    pub const fn files_as_data(mut self, files_as_data: bool) -> Self {
-        self.files_as_data = files_as_data;
-        self
     }
 
     /// Ends the reply, if it has not ended yet.
@@ -393,7 +386,7 @@ impl Exchange for SocketExchange<'_> {
         if self.is_lost {
             return Err(FlowError::ClientGone);
         }
-        let Some(head) = self.head.take().filter(|_| !self.files_as_data) else {
+        let Some(head) = self.head.take().filter(|_| !self.around.files_as_data) else {
             return self.send_copy(descriptor, offset, length, flags);
         };
         announce_file(&mut self.output[head..]);
