@@ -22,7 +22,7 @@ const LAYERS: [(&str, &str, &str); 10] = [
     (
         "crates/runtime/src/wsgi",
         "crate::wsgi::",
-        "settings watch place turn loading read_ahead transaction report traceback stack_dump error_log input \
+        "settings watch place turn read_ahead transaction report traceback loading stack_dump error_log input \
          start_response file_wrapper restrict log_handler callbacks types toolkit header_keys environ script imported \
          callable application embedded_module host process oversight reply serve",
     ),

@@ -259,19 +259,8 @@ fn make<'py>(
             Ok(Loaded::Failed)
         }
         Err(raised) => {
-            let exception = raised.take();
-            if exception.is_system_exit() && place.settings().is_service() {
-                return Ok(Loaded::Exit);
-            }
             let doing = format!("calling the factory '{name}' of");
-            let event = Event {
-                number: Number(106),
-                exit_number: Number(107),
-                doing: &doing,
-                script: target.title(),
-            };
-            traceback::report(py, place, report, event, &exception);
-            Ok(Loaded::Failed)
+            Ok(loading::failed(py, place, report, &doing, target.title(), &raised.take()))
         }
     }
 }

@@ -12,7 +12,6 @@ use crate::python::{Attached, Held, Obj, RaisedException};
 use crate::wsgi::loading::{self, Loaded};
 use crate::wsgi::place::Place;
 use crate::wsgi::report::Report;
-use crate::wsgi::traceback::{self, Event};
 
 /// A module, as one interpreter knows it. Used attached.
 #[derive(Debug)]
@@ -51,21 +50,11 @@ impl Imported {
             }
             Err(raised) => {
                 let exception = raised.take();
-                if exception.is_system_exit() && place.settings().is_service() {
-                    return Loaded::Exit;
-                }
                 if self.is_missing(&exception) {
                     report.write(py, Level::Error, self.missing(py, place, &exception));
-                } else {
-                    let event = Event {
-                        number: Number(106),
-                        exit_number: Number(107),
-                        doing: "loading",
-                        script: title,
-                    };
-                    traceback::report(py, place, report, event, &exception);
+                    return Loaded::Failed;
                 }
-                Loaded::Failed
+                loading::failed(py, place, report, "loading", title, &exception)
             }
         }
     }

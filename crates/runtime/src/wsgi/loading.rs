@@ -2,7 +2,13 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use crate::python::{Attached, Obj};
+use oxwsgi_core::report::Number;
+use oxwsgi_core::request::ScriptTitle;
+
+use crate::python::{Attached, Obj, RaisedException};
+use crate::wsgi::place::Place;
+use crate::wsgi::report::Report;
+use crate::wsgi::traceback::{self, Event};
 use crate::wsgi::turn::{Taken, Turn};
 
 // Whether any application has been loaded in this process.
@@ -28,6 +34,24 @@ pub enum Loaded<'py> {
 /// Waits for the turn to load, which lasts until the value is dropped.
 pub fn take_turn(py: Attached<'_>) -> Taken<'static> {
     LOADING.take(py)
+}
+
+/// What comes of an exception that was raised while something of `script` was loaded; `doing` says what. It is logged, unless it
+/// is a service's wish to end.
+pub fn failed<'py>(
+    py: Attached<'py>,
+    place: &Place,
+    report: Report<'_>,
+    doing: &str,
+    script: ScriptTitle<'_>,
+    exception: &RaisedException<'_>,
+) -> Loaded<'py> {
+    if exception.is_system_exit() && place.settings().is_service() {
+        return Loaded::Exit;
+    }
+    let event = Event { number: Number(106), exit_number: Number(107), doing, script };
+    traceback::report(py, place, report, event, exception);
+    Loaded::Failed
 }
 
 /// Notes that an application has been loaded.

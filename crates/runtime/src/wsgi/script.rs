@@ -162,20 +162,7 @@ impl Script {
                 globals.set_item(names.mtime.get(py), &py.int(mtime)?)?;
                 Ok(Loaded::Ready(globals))
             }
-            Err(raised) => {
-                let exception = raised.take();
-                if exception.is_system_exit() && place.settings().is_service() {
-                    return Ok(Loaded::Exit);
-                }
-                let event = Event {
-                    number: Number(106),
-                    exit_number: Number(107),
-                    doing: "loading",
-                    script: self.title(),
-                };
-                traceback::report(py, place, report, event, &exception);
-                Ok(Loaded::Failed)
-            }
+            Err(raised) => Ok(loading::failed(py, place, report, "loading", title, &raised.take())),
         }
     }
 
