@@ -137,6 +137,7 @@ BAD_HTTP = [
     ("wsgi_python_home /a; wsgi_python_home /b;", ["wsgi_python_home", "duplicate"]),
     ("wsgi_python_optimize 3;", ["wsgi_python_optimize", "3"]),
     ("wsgi_python_isolated maybe;", ["wsgi_python_isolated", "maybe"]),
+    ("wsgi_python_isolated on; wsgi_python_hash_seed 7;", ["wsgi_python_isolated", "wsgi_python_hash_seed"]),
     ("wsgi_env A;", ["wsgi_env"]),
     ("wsgi_env A=B c;", ["wsgi_env", "A=B"]),
     ("wsgi_import;", ["wsgi_import"]),

@@ -27,8 +27,6 @@ pub struct MainConfig {
     pub environment: Vec<Variable>,
     /// Daemon groups, in order; an implied one comes last.
     pub groups: Vec<Group>,
-    /// `wsgi_python_isolated`.
-    pub python_isolated: Option<bool>,
     /// `wsgi_shutdown_timeout`: for groups that do not say it themselves.
     pub shutdown_timeout: Option<Duration>,
     /// `wsgi_import`, as written; [`MainConfig::finish`] makes [`ProcessSettings::imports`] of it.
@@ -90,7 +88,6 @@ impl MainConfig {
             process: ProcessSettings::default(),
             environment: Vec::new(),
             groups: Vec::new(),
-            python_isolated: None,
             shutdown_timeout: None,
             imports: Vec::new(),
             caches: Caches(*caches),
@@ -116,6 +113,10 @@ impl MainConfig {
     /// # Errors
     /// What does not fit together, in words.
     pub fn finish(&mut self) -> Result<(), String> {
+        if self.process.python_isolated == Some(true) && self.process.python_hash_seed.is_some() {
+            // Python has no other way to be told than a variable of its environment.
+            return Err("\"wsgi_python_hash_seed\" has no effect with \"wsgi_python_isolated on\": leave one out".into());
+        }
         for import in std::mem::take(&mut self.imports) {
             let group = match &import.process_group {
                 None => self.implicit_group(),

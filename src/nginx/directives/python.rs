@@ -36,9 +36,7 @@ pub(super) const DIRECTIVES: &[Directive] = &[
     Directive::main(c"wsgi_python_eggs", (1, 1), "a folder", |main, line| {
         once(&mut main.process.python_eggs, path(line, line.first())?)
     }),
-    Directive::main(c"wsgi_python_isolated", (1, 1), ON_OFF, |main, line| {
-        once(&mut main.python_isolated, value::on_off(line.first())?)
-    }),
+    flag!(c"wsgi_python_isolated", python_isolated),
     common!(c"wsgi_python_optimize", "0, 1 or 2", "WSGIPythonOptimize", python_optimize),
     common!(c"wsgi_python_hash_seed", "random or a number", "WSGIPythonHashSeed", python_hash_seed),
     Directive::main(c"wsgi_python_warnings", (1, usize::MAX), "filters", |main, line| {

@@ -32,6 +32,8 @@ pub struct ProcessSettings {
     pub python_path: Option<Vec<Box<[u8]>>>,
     /// `WSGIPythonEggs`.
     pub python_eggs: Option<Box<[u8]>>,
+    /// Whether Python ignores its variables in the environment and the user's site-packages (nginx's `wsgi_python_isolated`).
+    pub python_isolated: Option<bool>,
     /// `WSGIPythonOptimize`: 0, 1 or 2.
     pub python_optimize: Option<u8>,
     /// `WSGIPythonWarnings`, in order.

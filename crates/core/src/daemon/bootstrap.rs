@@ -16,6 +16,9 @@ const SOURCE: &str = include_str!("bootstrap.py");
 pub fn command(group: &Group) -> Vec<Vec<u8>> {
     let python = &group.python;
     let mut words = vec![python.executable.clone()];
+    if python.isolated {
+        words.extend([b"-E".to_vec(), b"-s".to_vec()]);
+    }
     words.extend((0..python.optimize).map(|_| b"-O".to_vec()));
     words.extend(python.dont_write_bytecode.then(|| b"-B".to_vec()));
     for warning in &python.warnings {
@@ -90,6 +93,7 @@ mod tests {
             python: Python {
                 executable: b"/venv/bin/python".to_vec(),
                 runtime: b"/r.so".to_vec(),
+                isolated: true,
                 optimize: 2,
                 dont_write_bytecode: true,
                 warnings: vec![b"error".to_vec()],
@@ -104,9 +108,9 @@ mod tests {
     fn the_command_says_how_python_starts() {
         let words = command(&group());
         let words: Vec<&str> = words.iter().map(|word| str::from_utf8(word).unwrap()).collect();
-        assert_eq!(words[..7], ["/venv/bin/python", "-O", "-O", "-B", "-W", "error", "-c"]);
-        assert!(words[7].starts_with("import sys\n") && words[7].ends_with("run()\n"), "{}", words[7]);
-        assert_eq!(words[8..], ["/r.so", "wsgi:g"]);
+        assert_eq!(words[..9], ["/venv/bin/python", "-E", "-s", "-O", "-O", "-B", "-W", "error", "-c"]);
+        assert!(words[9].starts_with("import sys\n") && words[9].ends_with("run()\n"), "{}", words[9]);
+        assert_eq!(words[10..], ["/r.so", "wsgi:g"]);
     }
 
     #[test]

@@ -122,6 +122,8 @@ pub struct Python {
     pub eggs: Option<Vec<u8>>,
     /// Filter specifications (`WSGIPythonWarnings`).
     pub warnings: Vec<Vec<u8>>,
+    /// It ignores its variables in the environment and the user's site-packages (nginx's `wsgi_python_isolated`).
+    pub isolated: bool,
     /// 0, 1 or 2 (`WSGIPythonOptimize`).
     pub optimize: u8,
     /// Absent, `random` or a number (`WSGIPythonHashSeed`).
