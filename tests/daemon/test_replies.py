@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import re
+import time
+
 import pytest
 
 from harness.config import Group, Lines, Mount, Use, Variable
 from harness.marks import REQUEST_LOST
+from harness.wait import wait_until
 
 OVERRIDE = Lines(
     """
@@ -39,6 +43,7 @@ def server(start_shared, servers):
             Mount("/environ", "${apps}/environ.wsgi"),
             Mount("/input", "${apps}/input.wsgi"),
             Mount("/head_status", "${apps}/head_status.wsgi"),
+            Mount("/unbuffered", "${root}/site/app.wsgi", inside=Lines("", "wsgi_buffering off;")),
             Mount("/overridden", "${root}/site/app.wsgi", inside=OVERRIDE),
             NO_CALLABLE,
         ],
@@ -229,6 +234,23 @@ class TestErrorOverride:
 @pytest.mark.differs("a script without the callable is not found")
 def test_a_script_without_the_callable(server):
     assert server.get("/no-callable").status_code == 404
+
+
+@pytest.mark.allows("chatter", "OSError")
+def test_lines_beside_a_reply_whose_client_leaves_are_logged(server):
+    """Those that lie between processes at that moment are, too."""
+    path = server.root / "shared" / "left"
+    with server.raw() as connection:
+        connection.request("GET /unbuffered/chatter?name=left")
+        connection.read_head()
+        # Meanwhile all buffers are filled.
+        time.sleep(0.5)
+        connection.abort()
+    said = int(wait_until(lambda: path.exists() and path.read_text(), "the application to be told"))
+    server.settle()
+    lines = [re.search(r"chatter (\d+)", entry.text) for entry in server.error_log.entries()]
+    assert [int(line[1]) for line in lines if line] == list(range(1, said + 1))
+    assert 0 < said < 2000
 
 
 class TestBounds:

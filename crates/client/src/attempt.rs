@@ -1,19 +1,23 @@
 //! One request on one connection: sent, and its reply and its body moved on until the reply is over.
 
 use std::io::{self, ErrorKind};
+use std::ops::Range;
 use std::time::Duration;
 
 use oxwsgi_core::daemon::board::Board;
-use oxwsgi_core::exchange::{FlowError, Outcome};
+use oxwsgi_core::exchange::Outcome;
 use oxwsgi_core::request::RequestView;
 use oxwsgi_core::wire::{HEADER, LONGEST_REQUEST, encode_request};
+use rustix::net::{Shutdown, shutdown};
 
 use crate::body::{Body, Pause};
 use crate::connection::Connection;
+use crate::departure::Departure;
 use crate::ending::Ending;
 use crate::exchange::ServerExchange;
 use crate::patience::{LOOK, Patience, look};
 use crate::problem::Problem;
+use crate::received::Received;
 use crate::relief::Relief;
 use crate::reply::{Fault, Reply, Stage, Step};
 use crate::retries::Again;
@@ -174,40 +178,67 @@ impl<'a> Attempt<'a> {
             filled += received.count;
             let before = self.reply.progress;
             let bytes = &input[..filled];
+            let mut has_gone = false;
             let step = self.reply.add_descriptor(received.enclosed).and_then(|()| {
                 if body.is_in_the_way() && !self.reply.asked && exchange.body_descriptor().is_some() {
-                    self.reply.take(bytes, &mut Relief::new(exchange, body, &mut sent))
+                    let mut relief = Relief::new(exchange, body, &mut sent);
+                    self.reply.take(bytes, &mut Departure::new(&mut relief, &mut has_gone))
                 } else {
-                    self.reply.take(bytes, exchange)
+                    self.reply.take(bytes, &mut Departure::new(exchange, &mut has_gone))
                 }
             });
             self.connection.hello = self.reply.hello;
+            if has_gone {
+                return self.leave(Outcome::ClientGone, step, exchange, input, filled);
+            }
             match step {
+                Ok(Step::More { .. }) if !exchange.wants_more() => {
+                    return self.leave(Outcome::Sent, step, exchange, input, filled);
+                }
                 Ok(Step::More { taken, needed }) => {
                     if self.reply.progress != before {
                         self.patience.renew();
                     } else if self.patience.is_over() {
                         return self.timed_out();
                     }
-                    if !exchange.wants_more() {
-                        return Answer::Over(Outcome::Sent, None);
-                    }
-                    input.copy_within(taken..filled, 0);
-                    filled -= taken;
-                    if needed > input.len() {
-                        input.resize(needed, 0);
-                    }
+                    filled = keep_rest(input, taken..filled, needed);
                 }
                 Ok(Step::End(outcome)) => return self.over(outcome, body),
                 Ok(Step::EndAndMore(outcome)) => return Answer::Over(outcome, None),
                 Ok(Step::Retry(reason)) => return Answer::Again(Again::GivenBack(reason)),
                 Err(Fault::Problem(problem)) => return self.failed(problem),
-                Err(Fault::Flow(FlowError::ClientGone)) => return Answer::Over(Outcome::ClientGone, None),
-                Err(Fault::Flow(FlowError::Failed)) => {
+                Err(Fault::Flow(_)) => {
                     return Answer::Failed(Problem::Write(exchange.error_text()), Outcome::Broken);
                 }
             }
         }
+    }
+
+    /// Nobody wants the rest of the reply. Nothing more is taken from the worker, which learns so when it writes, and then logs
+    /// for itself; lines among what it has sent until now are logged here.
+    fn leave<E: ServerExchange>(
+        mut self,
+        outcome: Outcome,
+        mut step: Result<Step, Fault>,
+        exchange: &mut E,
+        input: &mut Vec<u8>,
+        mut filled: usize,
+    ) -> Answer {
+        // A worker that has ended need not be told.
+        let _ = shutdown(&self.connection.socket, Shutdown::Read);
+        while let Ok(Step::More { taken, needed }) = step {
+            filled = keep_rest(input, taken..filled, needed);
+            match self.connection.socket.receive(&mut input[filled..], Wait::Never) {
+                Ok(Received { count: 0, .. }) | Err(_) => break,
+                Ok(Received { count, enclosed }) => {
+                    filled += count;
+                    step = self.reply.add_descriptor(enclosed).and_then(|()| {
+                        self.reply.take(&input[..filled], &mut Departure::new(exchange, &mut true))
+                    });
+                }
+            }
+        }
+        Answer::Over(outcome, None)
     }
 
     /// Moves the body on and waits until either direction can go on; how the worker is to be read then, or none when there is
@@ -337,6 +368,16 @@ impl<'a> Attempt<'a> {
             self.connection.return_ticket(board);
         }
     }
+}
+
+/// Moves what is not done with to the start of the buffer, and sees that the frame there finds its place; how much it is.
+fn keep_rest(input: &mut Vec<u8>, rest: Range<usize>, needed: usize) -> usize {
+    let left = rest.len();
+    input.copy_within(rest, 0);
+    if needed > input.len() {
+        input.resize(needed, 0);
+    }
+    left
 }
 
 /// How a body that nothing announces is looked for.

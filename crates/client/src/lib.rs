@@ -8,7 +8,7 @@
 //! [`ownership`] whose scripts a group runs, and what its [`root`] makes of paths; [`connecting`], [`received`] bytes and
 //! descriptors, [`socket`], [`buffers`] and [`spool`]; [`ending`] of a process; [`connection`], [`waiting`] and [`pool`] which
 //! connection to use; [`problem`] what went wrong; [`fields`] and [`pieces`] of a reply; [`body`] and [`reply`] the two
-//! directions; [`patience`] with a worker; [`relief`] of a client that sends and does not read; [`retries`]; [`attempt`] one
+//! directions; [`patience`] with a worker; [`relief`] of a client that sends and does not read, [`departure`] of one that goes; [`retries`]; [`attempt`] one
 //! request on one connection; [`client`] the request until it is answered.
 
 #![forbid(unsafe_code)]
@@ -19,6 +19,7 @@ mod buffers;
 mod client;
 pub mod connecting;
 pub mod connection;
+mod departure;
 pub mod ending;
 mod exchange;
 mod fields;

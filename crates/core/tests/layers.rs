@@ -15,7 +15,7 @@ const LAYERS: [(&str, &str, &str); 10] = [
         "crates/client/src",
         "crate::",
         "settings exchange ownership root connecting received socket buffers ending connection waiting pool problem fields \
-         pieces spool body reply patience relief retries attempt client tests",
+         pieces spool body reply patience relief departure retries attempt client tests",
     ),
     ("crates/launch/src", "crate::", "error lifeline replacing program generation tests"),
     ("crates/runtime/src", "crate::", "python wsgi worker entry"),

@@ -213,11 +213,9 @@ unsafe extern "C" fn free(peer: *mut ffi::ngx_peer_connection_t, data: *mut c_vo
 fn give_back(exchange: &mut Exchange, has_failed: bool) {
     watch::leave(exchange);
     let group = exchange.group;
-    if !has_failed && exchange.wants_rest() {
-        remainder::take_read_bytes(exchange);
-    }
+    remainder::take_read_bytes(exchange);
     let rest = (!has_failed && exchange.wants_rest()).then(|| remainder::Context::of(exchange));
-    let Some(attempt) = exchange.attempt.take() else { return };
+    let Some(mut attempt) = exchange.attempt.take() else { return };
     if !attempt.is_connected {
         return;
     }
@@ -232,8 +230,9 @@ fn give_back(exchange: &mut Exchange, has_failed: bool) {
         State::Open if !is_lost => {
             if let Some(context) = rest {
                 Remainder::start(attempt, group, context, is_settled);
+            } else if attempt.connection.socket.sent() > 0 {
+                remainder::take_last_lines(&mut attempt, exchange.lines());
             } else if attempt.has_ticket
-                && attempt.connection.socket.sent() == 0
                 && let Some(board) = &group.board
             {
                 attempt.connection.return_unused_ticket(board);

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use oxwsgi_client::ReplySink;
 use oxwsgi_client::received::{self, Received};
-use oxwsgi_client::reply::{Stage, Step};
+use oxwsgi_client::reply::{Fault, Stage, Step};
 use oxwsgi_core::borrowed::Bytes;
 use oxwsgi_core::exchange::{FlowError, Head, Send};
 use oxwsgi_core::report::Level;
@@ -94,7 +94,7 @@ impl Exchange {
 
 /// Takes what has been read behind the head of a reply whose body no filter has taken.
 pub fn take_read_bytes(exchange: &mut Exchange) {
-    if exchange.is_body_begun {
+    if exchange.is_body_begun || exchange.stage() == Stage::Silent {
         return;
     }
     exchange.is_body_begun = true;
@@ -106,6 +106,41 @@ pub fn take_read_bytes(exchange: &mut Exchange) {
     };
     let mut sink = Discarded { lines: exchange.lines(), text: &[], unsent: &mut 0 };
     exchange.feed(bytes, &mut sink);
+}
+
+/// Takes what the worker has sent until now to a client that has gone, for the lines of the log among it. Nothing more is
+/// taken from it, which it learns when it writes, and then it logs for itself.
+pub fn take_last_lines(attempt: &mut Attempt, lines: Lines<'_>) {
+    // A worker that has ended need not be told.
+    let _ = shutdown(attempt.connection.socket.socket(), Shutdown::Read);
+    let mut sink = Discarded { lines, text: &[], unsent: &mut 0 };
+    while let Piece::Step(Ok(Step::More { .. })) = take_piece(attempt, &mut sink) {}
+}
+
+/// What a read of a connection has come to.
+enum Piece {
+    /// There is nothing now.
+    Nothing,
+    /// Nothing more will come.
+    Last,
+    /// Frames.
+    Step(Result<Step, Fault>),
+}
+
+/// Reads once and takes what it brings.
+fn take_piece(attempt: &mut Attempt, sink: &mut Discarded<'_>) -> Piece {
+    PIECE_READ.with_borrow_mut(|room| {
+        let socket = attempt.connection.socket.socket();
+        match received::receive(socket, &mut [IoSliceMut::new(room)], RecvFlags::DONTWAIT) {
+            Ok(Received { count: 0, .. }) => Piece::Last,
+            Ok(Received { count, enclosed }) => {
+                let taken = attempt.reply.add_descriptor(enclosed);
+                Piece::Step(taken.and_then(|()| attempt.feed(&room[..count], sink)))
+            }
+            Err(Errno::AGAIN) => Piece::Nothing,
+            Err(_) => Piece::Last,
+        }
+    })
 }
 
 impl Remainder {
@@ -143,36 +178,24 @@ impl Remainder {
 
     /// Reads what there is; whether more may come.
     fn read(&mut self) -> bool {
-        PIECE_READ.with_borrow_mut(|room| {
-            loop {
-                let socket = self.attempt.connection.socket.socket();
-                let (count, enclosed) =
-                    match received::receive(socket, &mut [IoSliceMut::new(room)], RecvFlags::DONTWAIT) {
-                        Ok(Received { count: 0, .. }) => return false,
-                        Ok(Received { count, enclosed }) => (count, enclosed),
-                        Err(Errno::AGAIN) => return true,
-                        Err(_) => return false,
-                    };
-                if self.attempt.reply.add_descriptor(enclosed).is_err() {
+        loop {
+            let asked = self.attempt.reply.asked;
+            let Context { lines, text } = &self.context;
+            let mut sink = Discarded { lines: *lines, text, unsent: &mut self.unsent };
+            let piece = take_piece(&mut self.attempt, &mut sink);
+            if self.attempt.reply.asked && !asked {
+                self.refuse_body();
+            }
+            match piece {
+                Piece::Nothing => return true,
+                Piece::Step(Ok(Step::More { .. })) if self.unsent <= MOST => {}
+                Piece::Step(Ok(Step::End(_))) => {
+                    self.is_over = true;
                     return false;
                 }
-                let Context { lines, text } = &self.context;
-                let mut sink = Discarded { lines: *lines, text, unsent: &mut self.unsent };
-                let asked = self.attempt.reply.asked;
-                let step = self.attempt.feed(&room[..count], &mut sink);
-                if self.attempt.reply.asked && !asked {
-                    self.refuse_body();
-                }
-                match step {
-                    Ok(Step::More { .. }) if self.unsent <= MOST => {}
-                    Ok(Step::End(_)) => {
-                        self.is_over = true;
-                        return false;
-                    }
-                    _ => return false,
-                }
+                Piece::Step(_) | Piece::Last => return false,
             }
-        })
+        }
     }
 }
 

@@ -9,6 +9,7 @@ The variable FOLDER names a folder it can write to.
 /spin?seconds=S      answers "spun" after S seconds of computing
 /wait?name=NAME      creates FOLDER/NAME.entered, answers its process id once FOLDER/NAME lies there
 /stream?name=NAME    sends the process id, then does as /wait
+/chatter?name=NAME   sends 80 MB, each 40 kB after a numbered line to wsgi.errors; FOLDER/NAME tells how many
 /uninterruptible?name=NAME   the same, and no exception ends the waiting
 /hold?seconds=S      keeps the interpreter lock for S seconds
 /unread?size=N       answers N bytes without reading the body
@@ -228,6 +229,19 @@ def stream(environ, query):
     yield b"."
 
 
+def chatter(environ, query):
+    said = 0
+    try:
+        for said in range(1, 2001):
+            print("chatter", said, file=environ["wsgi.errors"])
+            yield b"c" * 40_000
+    finally:
+        note(environ, query["name"], str(said))
+
+
+STREAMS = {"/stream": stream, "/chatter": chatter}
+
+
 def application(environ, start_response):
     path, pairs = environ["PATH_INFO"], parse_qsl(environ["QUERY_STRING"], keep_blank_values=True)
     query = dict(pairs)
@@ -238,9 +252,9 @@ def application(environ, start_response):
     if path == "/repeat":
         start_response("200 OK", [("X-Repeat", "r" * (int(query["size"]) - len("X-Repeat: ")))])
         return [b"repeated"]
-    if path == "/stream":
+    if path in STREAMS:
         start_response("200 OK", [("Content-Type", "text/plain")])
-        return stream(environ, query)
+        return STREAMS[path](environ, query)
     if path in TEXTS:
         kind, answer = "text/plain", TEXTS[path](environ, query)
     else:

@@ -3,7 +3,7 @@
 use std::io::Write;
 use std::time::{Duration, Instant};
 
-use oxwsgi_core::exchange::{Outcome, Send};
+use oxwsgi_core::exchange::{FlowError, Outcome, Send};
 use oxwsgi_core::report::Level;
 use oxwsgi_core::request::BodyLength;
 use oxwsgi_core::wire::encode_log;
@@ -135,6 +135,31 @@ fn a_client_that_goes_is_not_served_any_longer() {
     let outcome = with_view(BodyLength::None, &[], |view| group.client.serve(view, &mut exchange));
     assert_eq!((outcome, exchange.logged.len()), (Outcome::ClientGone, 0));
     assert!(start.elapsed() < Duration::from_secs(4));
+}
+
+#[test]
+fn lines_behind_what_nobody_takes_are_logged() {
+    let answered = |prepare: fn(&mut TestExchange)| {
+        let group = Group::new(1, 1);
+        group.accept(|worker| {
+            worker.begin();
+            worker.head(-1, &[]);
+            for number in 0..7 {
+                worker.data(&[b'x'; 20_000], Send::FLUSH);
+                encode_log(&mut worker.out, Level::Error, format!("line {number}").as_bytes());
+            }
+            worker.flush();
+        });
+        let mut exchange = TestExchange::new();
+        prepare(&mut exchange);
+        let outcome = with_view(BodyLength::None, &[], |view| group.client.serve(view, &mut exchange));
+        (outcome, exchange.logged)
+    };
+    let expected: Vec<_> = (0..7).map(|number| (Level::Error, format!("line {number}"))).collect();
+    let gone = answered(|exchange| exchange.fails_with = Some(FlowError::ClientGone));
+    assert_eq!(gone, (Outcome::ClientGone, expected.clone()));
+    let enough = answered(|exchange| exchange.enough = 1);
+    assert_eq!(enough, (Outcome::Sent, expected));
 }
 
 #[test]
