@@ -150,6 +150,9 @@ impl<'r> BrigadeExchange<'r> {
             output.append_end();
             // Nothing is left to be done when this fails too.
             let _ = output.pass();
+            if self.request.ends_with_connection() {
+                self.request.connection().break_afterwards();
+            }
         }
         ffi::OK
     }

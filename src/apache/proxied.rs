@@ -102,20 +102,8 @@ impl<'r> ProxiedExchange<'r> {
         }
     }
 
-    /// The client's socket, when the request has it for itself; one of several on a connection (HTTP/2) has none.
-    fn socket(&self) -> Option<*mut ffi::apr_socket_t> {
-        let connection = self.inner.request().connection().as_raw();
-        // SAFETY: the handle's record is alive; read by value.
-        if !unsafe { (*connection).master }.is_null() {
-            return None;
-        }
-        // SAFETY: as above.
-        let socket = unsafe { ffi::ap_get_conn_socket(connection) };
-        (!socket.is_null()).then_some(socket)
-    }
-
     fn set_socket_timeout(&self, timeout: ffi::apr_interval_time_t) {
-        if let Some(socket) = self.socket() {
+        if let Some(socket) = self.inner.request().connection().socket() {
             // SAFETY: the connection's own socket, on the thread that serves it. That it fails is no reason to fail.
             unsafe { ffi::apr_socket_timeout_set(socket, timeout) };
         }
@@ -185,17 +173,12 @@ impl ServerExchange for ProxiedExchange<'_> {
     }
 
     fn body_descriptor(&self) -> Option<BorrowedFd<'_>> {
-        let socket = self.socket()?;
-        let mut descriptor = -1;
-        // SAFETY: the connection's own socket; the number goes to our own variable.
-        let status = unsafe { ffi::apr_os_sock_get(&raw mut descriptor, socket) };
-        // SAFETY: the connection, which outlives its request, has it open.
-        (status == ffi::APR_SUCCESS && descriptor >= 0).then(|| unsafe { BorrowedFd::borrow_raw(descriptor) })
+        self.inner.request().connection().descriptor()
     }
 
     fn client_timeout(&self) -> Duration {
         let mut timeout = -1;
-        if let Some(socket) = self.socket() {
+        if let Some(socket) = self.inner.request().connection().socket() {
             // SAFETY: the connection's own socket; the number goes to our own variable, which is for ever when it fails.
             unsafe { ffi::apr_socket_timeout_get(socket, &raw mut timeout) };
         }
@@ -222,7 +205,7 @@ impl ServerExchange for ProxiedExchange<'_> {
     }
 
     fn set_send_timeout(&mut self, limit: Duration) {
-        let Some(socket) = self.socket() else { return };
+        let Some(socket) = self.inner.request().connection().socket() else { return };
         let mut before = 0;
         // SAFETY: the connection's own socket; the number goes to our own variable.
         if unsafe { ffi::apr_socket_timeout_get(socket, &raw mut before) } == ffi::APR_SUCCESS {

@@ -4,9 +4,11 @@
 
 use std::ffi::{CStr, c_char, c_int};
 use std::marker::PhantomData;
+use std::os::fd::BorrowedFd;
 use std::time::Duration;
 
 use oxwsgi_core::config::Host;
+use rustix::net::sockopt::set_socket_linger;
 
 use crate::apache::ffi;
 use crate::apache::pool::Pool;
@@ -113,6 +115,22 @@ impl<'a> Request<'a> {
         unsafe { Table::from_raw(table) }
     }
 
+    /// Header fields of the reply.
+    pub fn headers_out(self) -> Table<'a> {
+        let table = field!(self, headers_out);
+        // SAFETY: every request has one, in its pool.
+        unsafe { Table::from_raw(table) }
+    }
+
+    /// Whether the client knows the end of the reply by that of the connection only, as with HTTP/1.0. Known once httpd's
+    /// filters have had the head.
+    pub fn ends_with_connection(self) -> bool {
+        let main = field!(self, main);
+        // SAFETY: not null, so the record of the request that this one is a part of.
+        let whole = if main.is_null() { self } else { unsafe { Self::from_raw(main) } };
+        field!(whole, chunked) == 0 && whole.headers_out().get(c"Content-Length").is_none()
+    }
+
     /// Variables for programs: `SetEnv`, `SSL_*`.
     #[inline]
     pub fn environment(self) -> Table<'a> {
@@ -200,6 +218,37 @@ impl<'a> Connection<'a> {
         let record = self.as_raw();
         // SAFETY: the handle's record is alive, and this thread is the one that serves the connection.
         unsafe { (*record).keepalive = ffi::AP_CONN_CLOSE }
+    }
+
+    /// The client's socket, when requests come on it one after another; one stream of several (HTTP/2) has none.
+    pub fn socket(self) -> Option<*mut ffi::apr_socket_t> {
+        if !field!(self, master).is_null() {
+            return None;
+        }
+        // SAFETY: the handle's record is alive.
+        let socket = unsafe { ffi::ap_get_conn_socket(self.as_raw()) };
+        (!socket.is_null()).then_some(socket)
+    }
+
+    /// The descriptor of that socket.
+    pub fn descriptor(self) -> Option<BorrowedFd<'a>> {
+        let socket = self.socket()?;
+        let mut number = -1;
+        // SAFETY: the connection's own socket; the number goes to our own variable.
+        let status = unsafe { ffi::apr_os_sock_get(&raw mut number, socket) };
+        // SAFETY: the connection has it open as long as its record lives.
+        (status == ffi::APR_SUCCESS && number >= 0).then(|| unsafe { BorrowedFd::borrow_raw(number) })
+    }
+
+    /// Has it closed at once after this request, and in a way that no client takes for the end of a body: with a reset (RFC
+    /// 9293 section 3.10.4), and under TLS without an alert before it.
+    pub fn break_afterwards(self) {
+        let Some(descriptor) = self.descriptor() else { return };
+        // When it fails the client has gone.
+        let _ = set_socket_linger(descriptor, Some(Duration::ZERO));
+        let record = self.as_raw();
+        // SAFETY: the handle's record is alive, and this thread is the one that serves the connection.
+        unsafe { (*record).aborted = 1 }
     }
 }
 

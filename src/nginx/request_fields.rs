@@ -3,9 +3,12 @@
 #![allow(unsafe_code, reason = "reads and writes fields of nginx's structures")]
 
 use std::ffi::CStr;
+use std::os::fd::BorrowedFd;
 use std::slice;
+use std::time::Duration;
 
 use oxwsgi_core::request::Field;
+use rustix::net::sockopt::set_socket_linger;
 
 use crate::nginx::config::{LocationConfig, MainConfig};
 use crate::nginx::log::Log;
@@ -144,6 +147,29 @@ impl<'r> Request<'r> {
         if unsafe { (*r).reading_body() } != 0 {
             // SAFETY: as above.
             unsafe { (*r).set_keepalive(0) };
+        }
+    }
+
+    /// The rest of a reply that the client has a part of will not come, and what comes must not look like its end.
+    pub fn break_reply(self) {
+        let r = self.as_raw();
+        // SAFETY: the request is alive, and so is its main request; a connection outlives its requests.
+        let (record, main, connection) = unsafe { (&*r, &*(*r).main, &mut *(*r).connection) };
+        if record.background() != 0 {
+            return;
+        }
+        if !std::ptr::eq(record, main) {
+            // The page it is a part of (SSI, `add_after_body`) ends as when nginx cannot write.
+            connection.set_error(1);
+        }
+        let is_framed = main.chunked() != 0
+            || main.headers_out.content_length_n >= 0
+            || main.http_version >= ffi::NGX_HTTP_VERSION_20 as ffi::ngx_uint_t;
+        if !is_framed {
+            // Only a reset tells (RFC 9293 section 3.10.4). When it fails the client has gone.
+            // SAFETY: the connection has it open as long as it has requests.
+            let descriptor = unsafe { BorrowedFd::borrow_raw(connection.fd) };
+            let _ = set_socket_linger(descriptor, Some(Duration::ZERO));
         }
     }
 

@@ -132,6 +132,16 @@ def test_in_mid_stream_with_a_length_the_connection_breaks(gateway):
 
 
 @pytest.mark.provokes("WSGI0174", "ValueError: in the iteration")
+@pytest.mark.differs("a reply that breaks off in mid-stream breaks the connection")
+def test_in_mid_stream_the_end_of_the_connection_is_no_end_of_the_body(gateway):
+    """With neither a length nor chunks (clients and proxies of HTTP/1.0) an orderly end would be one."""
+    with gateway.raw() as connection:
+        connection.send("GET /exceptions/later HTTP/1.0\r\n\r\n")
+        connection.read_to_end()
+        assert connection.was_reset
+
+
+@pytest.mark.provokes("WSGI0174", "ValueError: in the iteration")
 def test_in_mid_stream_nothing_foreign_follows(gateway):
     """No error page in the middle of the application's data."""
     with gateway.raw() as connection:

@@ -48,6 +48,8 @@ class RawConnection:
     def __init__(self, port: int, timeout: float = 15.0) -> None:
         self.socket = socket.create_connection(("127.0.0.1", port), timeout=timeout)
         self.port = port
+        # Whether it ended with a reset, and not in order.
+        self.was_reset = False
         self._buffer = b""
 
     def __enter__(self) -> RawConnection:
@@ -79,14 +81,18 @@ class RawConnection:
             return Body(b"", True)
         codings = ", ".join(head.all("Transfer-Encoding"))
         if codings:
-            return self._read_chunked() if codings.endswith("chunked") else Body(self.read_to_end(), True)
+            return self._read_chunked() if codings.endswith("chunked") else self._read_rest()
         length = head.get("Content-Length")
         if length is None:
-            return Body(self.read_to_end(), True)
+            return self._read_rest()
         try:
             return Body(self._read_exactly(int(length)), True)
         except ConnectionEndedError as error:
             return Body(error.args[0], False)
+
+    def _read_rest(self) -> Body:
+        data = self.read_to_end()
+        return Body(data, not self.was_reset)
 
     def response(self) -> tuple[Head, Body]:
         head = self.read_head()
@@ -128,6 +134,7 @@ class RawConnection:
             data = self.socket.recv(1 << 20)
         except ConnectionResetError:
             data = b""
+            self.was_reset = True
         self._buffer += data
         return bool(data)
 

@@ -200,16 +200,12 @@ impl Exchange {
         }
     }
 
-    /// Whether a part of its reply is in a page already (SSI, `add_after_body`) that would look whole, though the rest of the
-    /// part will not come.
-    pub fn breaks_page(&self, result: ffi::ngx_int_t) -> bool {
-        // SAFETY: the request is alive, and so is its upstream; all are read by value.
-        let (is_part, is_sent) = unsafe {
-            let r = &*self.request;
-            let is_part = !std::ptr::eq(r, r.main) && r.background() == 0 && r.header_only() == 0;
-            (is_part, (*r.upstream).header_sent() != 0)
-        };
-        is_part && is_sent && result >= ffi::NGX_HTTP_SPECIAL_RESPONSE
+    /// Whether a part of its reply is with the client, and the rest will not come.
+    pub fn breaks_off(&self, result: ffi::ngx_int_t) -> bool {
+        // SAFETY: the request is alive, and so is its upstream; both are read by value.
+        let (header_only, is_sent) =
+            unsafe { ((*self.request).header_only(), (*(*self.request).upstream).header_sent()) };
+        header_only == 0 && is_sent != 0 && result >= ffi::NGX_HTTP_SPECIAL_RESPONSE
     }
 
     /// Begins with an attempt.

@@ -181,10 +181,8 @@ pub unsafe extern "C" fn finalize(request: *mut ffi::ngx_http_request_t, result:
         exchange.posted.cancel();
         exchange.failure = None;
         exchange.finished = Some(result);
-        if exchange.breaks_page(result) {
-            // SAFETY: a connection outlives its requests. As nginx does when it cannot write: whoever gets the page learns that it
-            // is not whole.
-            unsafe { (*(*request).connection).set_error(1) };
+        if exchange.breaks_off(result) {
+            exchange.request().break_reply();
         }
     });
 }
