@@ -68,6 +68,14 @@ def test_a_message_says_what_an_option_accepts(verdict, option, accepted):
     assert not re.search(r"[a-z]-(timeout|size|limit|user|group|home|path)\b", said), "httpd's spelling"
 
 
+def test_a_module_has_no_owner(verdict):
+    lines = "location /app { wsgi_pass package.module:callable daemon=h; }"
+    is_accepted, said = verdict(lines, http="wsgi_daemon_process h script_user=nobody;")
+    assert not is_accepted
+    for part in ("package.module", '"h"', "script_user", "name a file"):
+        assert part in said
+
+
 @pytest.mark.parametrize("name", ["off", '""', '"%{GLOBAL}"', "$host"])
 def test_names_that_no_group_can_have(verdict, name):
     is_accepted, said = verdict(http=f"wsgi_daemon_process {name};")

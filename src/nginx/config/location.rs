@@ -157,6 +157,15 @@ impl LocationConfig {
             None => main.implicit_group(),
             Some(wanted) => main.group_wanted(wanted)?,
         };
+        let known = &main.groups[group];
+        if matches!(pass.script, Script::Module(_)) && known.settings.script_owner.is_some() {
+            return Err(format!(
+                "\"wsgi_pass\" names the module {}, and the process group \"{}\" needs the path of a script file, whose owner it \
+                 looks at (script_user, script_group): name a file, or another group",
+                String::from_utf8_lossy(pass.script.name()),
+                String::from_utf8_lossy(known.name()),
+            ));
+        }
         let callable = pass.callable.as_ref().or(settings.callable.as_ref());
         let application_group = pass.application_group.as_ref().or(settings.application_group.as_ref());
         Ok(Application {
