@@ -82,7 +82,8 @@ def test_environment(start):
         http="""
         wsgi_env COMMON "of all";
         wsgi_env REPLACED common;
-        wsgi_daemon_process one env=OWN=1 env=REPLACED=own;
+        wsgi_env HOME /srv/site;
+        wsgi_daemon_process one env=OWN=1 env=REPLACED=own env=USER=nobody;
         """,
         files={
             "app.wsgi": "import json, os\n"
@@ -93,10 +94,12 @@ def test_environment(start):
         },
     )
     shown = server.get("/app").json()
-    assert (shown["COMMON"], shown["REPLACED"]) == ("of all", "common")
+    assert (shown["COMMON"], shown["REPLACED"], shown["HOME"]) == ("of all", "common", "/srv/site")
     assert "OWN" not in shown
+    assert shown.get("USER") != "nobody"
     shown = server.get("/one").json()
     assert (shown["COMMON"], shown["REPLACED"], shown["OWN"]) == ("of all", "own", "1")
+    assert (shown["HOME"], shown["USER"]) == ("/srv/site", "nobody")
 
 
 @pytest.mark.root
