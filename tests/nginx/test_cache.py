@@ -185,6 +185,23 @@ def test_posts(server):
     assert len(texts) == 1
 
 
+def test_methods_of_an_inner_level_replace_those_of_the_outer(start):
+    server = start(
+        f"""
+        wsgi_cache_methods POST;
+        wsgi_cache_key $request_uri;
+        location /inherits {{ {PAGES} }}
+        location /replaces {{ {PAGES} wsgi_cache_methods GET; }}
+        """,
+        http="wsgi_cache_path ${root}/cache keys_zone=zone:1m; wsgi_cache zone; wsgi_cache_valid 200 1m;",
+    )
+    kept = [
+        server.post(f"/{mount}/calls").text == server.post(f"/{mount}/calls").text
+        for mount in ("inherits", "replaces")
+    ]
+    assert kept == [True, False]
+
+
 def test_not_before_the_second_use(server):
     texts = [server.get("/second/calls?a=uses").text for _ in range(4)]
     assert texts[0] != texts[1]
