@@ -139,10 +139,10 @@ def test_signals(configured, plain):
     """With the restriction an application may try, and nothing comes of it."""
     shown = configured.get("/main/restricted").json()
     assert shown["signal"].startswith("ValueError: signal only works in main thread")
-    assert shown["handler"] == str(signal.SIG_IGN)
+    assert "SIG_IGN" in shown["handler"]
     shown = plain.get("/main/restricted").json()
     assert "Error" not in shown["signal"]
-    assert shown["handler"] != str(signal.SIG_IGN)
+    assert "SIG_IGN" not in shown["handler"]
 
 
 def test_exit_handlers(configured, plain):
