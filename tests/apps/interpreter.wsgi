@@ -59,7 +59,7 @@ def restricted(environ):
         "stdin": attempt(lambda: sys.stdin.read()),
         "stdout": attempt(lambda: sys.stdout.write("written to stdout\n")),
         "signal": attempt(lambda: signal.signal(signal.SIGUSR2, signal.SIG_IGN)),
-        "handler": str(signal.getsignal(signal.SIGUSR2)),
+        "handler": repr(signal.getsignal(signal.SIGUSR2)),
     }
 
 

@@ -24,6 +24,11 @@ def server(start_shared):
         location /rate {{ {PAGES} wsgi_limit_rate 2m; }}
         location /files {{ wsgi_pass ${{apps}}/file_wrapper.wsgi; }}
         location /files-off {{ wsgi_pass ${{apps}}/file_wrapper.wsgi; wsgi_buffering off; }}
+        location /files-memory {{ wsgi_pass ${{apps}}/file_wrapper.wsgi; wsgi_max_temp_file_size 0; }}
+        location /files-data {{
+            wsgi_pass ${{apps}}/file_wrapper.wsgi; wsgi_max_temp_file_size 0; wsgi_file_wrapper off;
+        }}
+        location /apart {{ {PAGES} wsgi_temp_path ${{root}}/apart 1 2; }}
         """,
         http="wsgi_daemon_process g threads=4; wsgi_process_group g; large_client_header_buffers 4 32k;",
     )
@@ -94,14 +99,17 @@ def test_a_slow_client_gets_all(server, mount):
         assert (len(body.data), body.is_complete) == (SIZE, True)
 
 
-@pytest.mark.provokes("an upstream response is buffered to a temporary file")
-def test_a_slow_client_does_not_hold_the_application(server):
+@pytest.mark.parametrize(("mount", "folder"), [("on", r"temporary/client_body"), ("apart", r"apart/\d/\d\d")])
+def test_a_slow_client_does_not_hold_the_application(server, mount, folder):
     """nginx takes the whole reply, and the thread is free."""
+    since = server.error_log.position()
     with server.raw() as connection:
-        connection.request(f"GET /on/finite?size={SIZE}&block=100000", "Connection: close")
+        connection.request(f"GET /{mount}/finite?size={SIZE}&block=100000", "Connection: close")
         head = connection.read_head()
         wait_until(lambda: server.get("/on/report").json() == ["all sent", "closed"], "the application's end")
         assert len(connection.read_body(head).data) == SIZE
+    path = rf"{server.root}/{folder}/\d{{10}}$"
+    server.error_log.wait_for(f"an upstream response is buffered to a temporary file {path}", since)
 
 
 @pytest.mark.parametrize("mount", ["off", "memory"])
@@ -138,9 +146,21 @@ def test_a_file_needs_neither(server, mount, size):
     assert (len(response.content), response.headers["Content-Length"]) == (size, str(size))
 
 
-def test_a_slow_client_of_a_file_does_not_hold_the_application(server):
+@pytest.mark.parametrize("mount", ["files", "files-memory"])
+def test_a_slow_client_of_a_file_does_not_hold_the_application(server, mount):
     with server.raw() as connection:
-        connection.request(f"GET /files/file?size={SIZE}", "Connection: close")
+        connection.request(f"GET /{mount}/file?size={SIZE}", "Connection: close")
         head = connection.read_head()
         wait_until(lambda: server.get("/files/closed").json() == [True], "the file to be closed")
         assert len(connection.read_body(head).data) == SIZE
+
+
+def test_a_file_that_is_not_sent_as_one(server):
+    """Passes through the buffers as all else does."""
+    with server.raw() as connection:
+        connection.request(f"GET /files-data/file?size={SIZE}", "Connection: close")
+        head = connection.read_head()
+        time.sleep(0.5)
+        assert server.get("/files/closed").json() == [False]
+        assert (head.get("Content-Length"), len(connection.read_body(head).data)) == (str(SIZE), SIZE)
+    wait_until(lambda: server.get("/files/closed").json() == [True], "the file to be closed")

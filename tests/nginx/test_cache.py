@@ -50,6 +50,38 @@ def server(start_shared):
         location /second {{
             {PAGES} wsgi_cache zone; wsgi_cache_valid 200 1m; wsgi_cache_min_uses 2;
         }}
+        location /background {{
+            {PAGES}
+            wsgi_cache zone;
+            wsgi_cache_valid 200 1s;
+            wsgi_cache_use_stale updating;
+            wsgi_cache_background_update on;
+        }}
+        location /lock-age {{
+            {PAGES}
+            wsgi_cache zone;
+            wsgi_cache_valid 200 1m;
+            wsgi_cache_lock on;
+            wsgi_cache_lock_age 100ms;
+        }}
+        location /lock-timeout {{
+            {PAGES}
+            wsgi_cache zone;
+            wsgi_cache_valid 200 1m;
+            wsgi_cache_lock on;
+            wsgi_cache_lock_timeout 100ms;
+        }}
+        location /heads {{ wsgi_pass ${{apps}}/head_status.wsgi; wsgi_cache zone; wsgi_cache_valid 200 1m; }}
+        location /heads/apart {{
+            wsgi_pass ${{apps}}/head_status.wsgi;
+            wsgi_cache zone;
+            wsgi_cache_valid 200 1m;
+            wsgi_cache_convert_head off;
+            wsgi_cache_key $request_method$request_uri;
+        }}
+        location /offset {{
+            {PAGES} wsgi_cache zone; wsgi_cache_valid 200 1m; wsgi_cache_max_range_offset 1000;
+        }}
         location /files {{ wsgi_pass ${{apps}}/file_wrapper.wsgi; wsgi_cache zone; wsgi_cache_valid 200 1m; }}
         """,
         http="""
@@ -103,6 +135,25 @@ def test_a_head_request(server):
     server.request("HEAD", "/app/text?size=321")
     response = server.get("/app/text?size=321")
     assert (response.headers["X-Cache"], len(response.content)) == ("HIT", 321)
+
+
+@pytest.mark.parametrize(("mount", "method"), [("heads", "GET"), ("heads/apart", "HEAD")])
+def test_what_a_head_request_is_for_the_application(server, mount, method):
+    response = server.request("HEAD", f"/{mount}/method")
+    assert (response.headers["X-Method"], response.headers["X-Cache"]) == (method, "MISS")
+    response = server.get(f"/{mount}/method")
+    assert (response.text, response.headers["X-Cache"]) == ("GET", "HIT" if method == "GET" else "MISS")
+
+
+@pytest.mark.parametrize(("mount", "passed"), [("app", None), ("offset", "bytes=1001-")])
+def test_a_range_from_far_behind(server, mount, passed):
+    """Is the application's affair, and what it answers is not kept."""
+    for asked, seen in (("bytes=1001-", passed), ("bytes=999-", None)):
+        url = f"/{mount}/environ?asked={asked}"
+        replies = [server.get(url, headers={"Range": asked}) for _ in range(2)]
+        assert [reply.json().get("HTTP_RANGE") for reply in replies] == [seen, seen]
+        states = [reply.headers["X-Cache"] for reply in replies]
+        assert states == (["MISS", "MISS"] if seen else ["MISS", "HIT"])
 
 
 @pytest.mark.parametrize(
@@ -173,6 +224,30 @@ def test_one_asks_for_all(server):
     assert len(texts) == 1
 
 
+@pytest.mark.parametrize(
+    ("mount", "state"), [("locked", "HIT"), ("lock-age", "MISS"), ("lock-timeout", "MISS")]
+)
+def test_how_long_others_wait_for_the_one(server, mount, state):
+    url = f"/{mount}/finite?size=5&block=5&after=1"
+    with server.raw() as first:
+        first.request(f"GET {url}")
+        wait_until(lambda: server.busy() >= 2, "the application to be asked")
+        time.sleep(0.2)
+        assert server.get(url).headers["X-Cache"] == state
+        assert first.read_head().get("X-Cache") == "MISS"
+
+
+def test_what_is_old_is_used_while_it_is_renewed(server):
+    """The client does not wait for the application, which is asked all the same."""
+    url = "/background/finite?size=5&block=5&after=0.5"
+    assert server.get(url).headers["X-Cache"] == "MISS"
+    time.sleep(2.1)
+    began = time.monotonic()
+    assert server.get(url).headers["X-Cache"] == "STALE"
+    assert time.monotonic() - began < 0.4
+    wait_until(lambda: server.get(url).headers["X-Cache"] == "HIT", "the reply to be renewed")
+
+
 def test_a_bypass(server):
     kept = server.get("/bypassed/calls?a=1").text
     assert server.get("/bypassed/calls?a=1").text == kept
@@ -183,6 +258,23 @@ def test_a_bypass(server):
 def test_posts(server):
     texts = {server.post("/posts/calls?a=post", b"body").text for _ in range(3)}
     assert len(texts) == 1
+
+
+def test_methods_of_an_inner_level_replace_those_of_the_outer(start):
+    server = start(
+        f"""
+        wsgi_cache_methods POST;
+        wsgi_cache_key $request_uri;
+        location /inherits {{ {PAGES} }}
+        location /replaces {{ {PAGES} wsgi_cache_methods GET; }}
+        """,
+        http="wsgi_cache_path ${root}/cache keys_zone=zone:1m; wsgi_cache zone; wsgi_cache_valid 200 1m;",
+    )
+    kept = [
+        server.post(f"/{mount}/calls").text == server.post(f"/{mount}/calls").text
+        for mount in ("inherits", "replaces")
+    ]
+    assert kept == [True, False]
 
 
 def test_not_before_the_second_use(server):

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import pwd
+import signal
+import time
 
 import pytest
 
+from harness.marks import PROCESS_ABORTED, REQUEST_LOST
+from harness.processes import Process
 from harness.server import server_account
+from harness.wait import wait_until
 
 PAGES = "wsgi_pass ${apps}/environ.wsgi;"
 
@@ -82,7 +88,8 @@ def test_environment(start):
         http="""
         wsgi_env COMMON "of all";
         wsgi_env REPLACED common;
-        wsgi_daemon_process one env=OWN=1 env=REPLACED=own;
+        wsgi_env HOME /srv/site;
+        wsgi_daemon_process one env=OWN=1 env=REPLACED=own env=USER=nobody;
         """,
         files={
             "app.wsgi": "import json, os\n"
@@ -93,10 +100,12 @@ def test_environment(start):
         },
     )
     shown = server.get("/app").json()
-    assert (shown["COMMON"], shown["REPLACED"]) == ("of all", "common")
+    assert (shown["COMMON"], shown["REPLACED"], shown["HOME"]) == ("of all", "common", "/srv/site")
     assert "OWN" not in shown
+    assert shown.get("USER") != "nobody"
     shown = server.get("/one").json()
     assert (shown["COMMON"], shown["REPLACED"], shown["OWN"]) == ("of all", "own", "1")
+    assert (shown["HOME"], shown["USER"]) == ("/srv/site", "nobody")
 
 
 @pytest.mark.root
@@ -110,6 +119,32 @@ def test_the_users_of_processes(start):
     (supervisor,) = supervisors(server)
     users = {process.user for process in supervisor.children()}
     assert users == {pwd.getpwnam(name).pw_uid for name in (server_account(), "games")}
+
+
+@REQUEST_LOST
+@PROCESS_ABORTED
+def test_how_long_a_process_may_take_to_end(start):
+    """One that has a request which does not; a group may say it itself."""
+    sites = "wsgi_pass ${apps}/daemon/site.wsgi; wsgi_param FOLDER ${root}/shared;"
+    server = start(
+        f"location /app {{ {sites} }} location /own {{ {sites} wsgi_process_group own; }}",
+        http="wsgi_shutdown_timeout 1s; wsgi_daemon_process own shutdown_timeout=3;",
+        folders=["shared"],
+    )
+    with contextlib.ExitStack() as connections:
+        processes = []
+        for mount in ("app", "own"):
+            connection = connections.enter_context(server.raw())
+            connection.request(f"GET /{mount}/uninterruptible?name={mount}", "Connection: close")
+            entered = server.root / "shared" / f"{mount}.entered"
+            pid = wait_until(lambda path=entered: path.exists() and path.read_text(), "the request to begin")
+            processes.append(Process.at(int(pid)))
+        began = time.monotonic()
+        for process in processes:
+            process.signal(signal.SIGTERM)
+        for process, seconds in zip(processes, (1, 3), strict=True):
+            wait_until(lambda process=process: not process.is_alive, "the process to end")
+            assert seconds <= time.monotonic() - began < seconds + 1.5
 
 
 @pytest.mark.provokes("imported by default", "imported by one")

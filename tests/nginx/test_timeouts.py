@@ -1,8 +1,9 @@
-"""How long nginx waits: for the application, for a place in the queue, for the client."""
+"""How long nginx waits: for the application, for its processes, for a place in the queue, for the client."""
 
 from __future__ import annotations
 
 import contextlib
+import socket
 import time
 
 import pytest
@@ -113,6 +114,37 @@ def test_a_client_that_does_not_read(server):
         assert not connection.read_body(head).is_complete
     server.settle()
     assert server.get("/app/report").json() == ["closed"]
+
+
+@pytest.fixture(scope="module")
+def deserted(start_shared):
+    """A server that finds the socket of its group, and nobody who listens there."""
+    server = start_shared(
+        f"""
+        wsgi_process_group g;
+        location /group {{ {PAGES} }}
+        location /less {{ {PAGES} wsgi_connect_timeout 300ms; }}
+        location /more {{ {PAGES} wsgi_connect_timeout 2s; }}
+        """,
+        http="wsgi_daemon_process g connect_timeout=1;",
+    )
+    (path,) = (server.root / "run").glob("*.sock")
+    path.unlink()
+    with socket.socket(socket.AF_UNIX) as silent:
+        silent.bind(str(path))
+        path.chmod(0o777)
+        yield server
+
+
+@pytest.mark.provokes("WSGI0116")
+@pytest.mark.parametrize(("mount", "seconds"), [("less", 0.3), ("group", 1), ("more", 2)])
+def test_nobody_listens(deserted, mount, seconds):
+    """A location may be more patient than its group, or less."""
+    began = time.monotonic()
+    response = deserted.get(f"/{mount}/text?size=1")
+    assert seconds <= took(began) < seconds + 0.6
+    assert (response.status_code, response.headers["Retry-After"]) == (503, "5")
+    assert deserted.error_log.find(f"within {seconds} seconds")
 
 
 @pytest.mark.provokes(r"WSGI0116|WSGI11[2-4]\d")

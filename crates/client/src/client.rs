@@ -107,7 +107,7 @@ impl GroupClient {
                 }
                 Answer::Again(again) => again,
             };
-            match retries.count(again, &self.settings) {
+            match retries.count(again, self.settings.processes, self.settings.connect_timeout) {
                 Ok(pause) => std::thread::sleep(pause.unwrap_or_default()),
                 Err(problem) => return self.refuse(&problem, view, exchange),
             }

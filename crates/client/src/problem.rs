@@ -25,7 +25,7 @@ pub enum Problem {
     )]
     QueueFull(u32),
     /// Nobody takes connections.
-    #[error("none of its processes could be reached within {} seconds (connect-timeout) at {path}", limit.as_secs())]
+    #[error("none of its processes could be reached within {} seconds (connect-timeout) at {path}", limit.as_secs_f64())]
     Unreachable {
         /// How long was tried.
         limit: Duration,

@@ -5,7 +5,6 @@ use std::time::{Duration, Instant};
 use oxwsgi_core::exchange::RetryReason;
 
 use crate::problem::Problem;
-use crate::settings::ClientSettings;
 
 /// Between two attempts to reach a group that nobody is there for.
 pub const PAUSE: Duration = Duration::from_millis(125);
@@ -33,11 +32,16 @@ impl Retries {
         self.given_back == 0 && self.not_taken == 0
     }
 
-    /// Counts one more: how long to wait before the next, when there have been many; a problem when there have been too
-    /// many.
-    pub fn count(&mut self, again: Again, settings: &ClientSettings) -> Result<Option<Duration>, Problem> {
+    /// Counts one more, of a group with so many processes: how long to wait before the next, when there have been many; a
+    /// problem when there have been too many, for longer than `patience`.
+    pub fn count(
+        &mut self,
+        again: Again,
+        processes: u32,
+        patience: Duration,
+    ) -> Result<Option<Duration>, Problem> {
         let elapsed = self.since.get_or_insert_with(Instant::now).elapsed();
-        let most = settings.processes.saturating_mul(2).saturating_add(1);
+        let most = processes.saturating_mul(2).saturating_add(1);
         match again {
             Again::GivenBack(RetryReason::TooOld) => return Err(Problem::TooOld),
             Again::GivenBack(reason) => {
@@ -45,7 +49,7 @@ impl Retries {
                 // All of its processes may have to be replaced, and be found out one by one.
                 let too_many = match reason {
                     RetryReason::Reload => self.given_back >= most,
-                    _ => self.given_back >= most && elapsed >= settings.connect_timeout,
+                    _ => self.given_back >= most && elapsed >= patience,
                 };
                 if too_many {
                     return Err(Problem::GivenBack(self.given_back));
@@ -53,7 +57,7 @@ impl Retries {
             }
             Again::NotTaken => {
                 self.not_taken += 1;
-                if self.not_taken >= most && elapsed >= settings.connect_timeout {
+                if self.not_taken >= most && elapsed >= patience {
                     return Err(Problem::NotTaken(self.not_taken));
                 }
             }

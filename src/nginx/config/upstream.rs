@@ -168,7 +168,6 @@ pub fn merge(
     }
     sizes(own)?;
     masks(outer, own);
-    own.cache_methods |= outer.cache_methods | (ffi::NGX_HTTP_GET | ffi::NGX_HTTP_HEAD) as ffi::ngx_uint_t;
     if own.temp_path.is_null() {
         own.temp_path = outer.temp_path;
     }
@@ -229,7 +228,7 @@ fn sizes(own: &mut ffi::ngx_http_upstream_conf_t) -> Result<(), String> {
     Ok(())
 }
 
-/// Sets of conditions; `off` excludes the others.
+/// Sets of conditions, of which `off` excludes the others, and of methods.
 fn masks(outer: &ffi::ngx_http_upstream_conf_t, own: &mut ffi::ngx_http_upstream_conf_t) {
     let set = ffi::NGX_CONF_BITMASK_SET;
     let off = set | ffi::NGX_HTTP_UPSTREAM_FT_OFF;
@@ -246,6 +245,8 @@ fn masks(outer: &ffi::ngx_http_upstream_conf_t, own: &mut ffi::ngx_http_upstream
     if own.cache_use_stale & ffi::NGX_HTTP_UPSTREAM_FT_ERROR != 0 {
         own.cache_use_stale |= ffi::NGX_HTTP_UPSTREAM_FT_NOLIVE;
     }
+    let always = (ffi::NGX_HTTP_GET | ffi::NGX_HTTP_HEAD) as ffi::ngx_uint_t;
+    own.cache_methods = pick(own.cache_methods, outer.cache_methods, always) | always;
 }
 
 /// Header fields of a reply that do not reach the client unless `wsgi_pass_header` says so.

@@ -156,6 +156,11 @@ impl Exchange {
         LocationConfig::of(self.request()).application.as_ref()
     }
 
+    /// How long it is tried to hand it to a process (`wsgi_connect_timeout`).
+    pub fn patience(&self) -> Duration {
+        Duration::from_millis(LocationConfig::of(self.request()).upstream.connect_timeout as u64)
+    }
+
     /// Lines of the application for the request's log.
     pub fn lines<'r>(&self) -> Lines<'r> {
         self.lines_to(self.request().log())

@@ -64,7 +64,7 @@ unsafe extern "C" fn get(peer: *mut ffi::ngx_peer_connection_t, data: *mut c_voi
         exchange.begin(attempt);
         watch::enter(exchange);
         match exchange.pause.take() {
-            Some(pause) => exchange.timer.start_timer(pause.min(half_of_nginx_patience(exchange))),
+            Some(pause) => exchange.timer.start_timer(pause.min(half_of_patience(exchange))),
             None => connect(exchange),
         }
         let is_connected = exchange.attempt.as_ref().is_some_and(|attempt| attempt.is_connected);
@@ -115,22 +115,20 @@ fn connect(exchange: &mut Exchange) {
         Err(ConnectError::QueueFull) => exchange.fail(&Problem::QueueFull(group.settings.backlog)),
         Err(ConnectError::Other(error)) => exchange.fail(&unconnected(error)),
         Err(ConnectError::Refused) => {
-            let limit = group.settings.connect_timeout;
+            let limit = exchange.patience();
             let rest = limit.saturating_sub(exchange.since.get_or_insert_with(Instant::now).elapsed());
             if rest.is_zero() {
                 exchange.fail(&Problem::Unreachable { limit, path: path() });
             } else {
-                exchange.timer.start_timer(rest.min(PAUSE).min(half_of_nginx_patience(exchange)));
+                exchange.timer.start_timer(rest.min(PAUSE).min(half_of_patience(exchange)));
             }
         }
     }
 }
 
-/// nginx's own timer for a connection being made is stopped when ours comes for the first time.
-fn half_of_nginx_patience(exchange: &Exchange) -> Duration {
-    let upstream = exchange.upstream();
-    // SAFETY: the upstream is set up, and so is what it is configured with; read by value.
-    Duration::from_millis(unsafe { (*(*upstream).conf).connect_timeout } as u64 / 2)
+/// nginx's own timer for a connection being made is as patient, and stopped when ours comes for the first time.
+fn half_of_patience(exchange: &Exchange) -> Duration {
+    exchange.patience() / 2
 }
 
 /// The timer of a request: a connection is tried again, or the end of a worker is looked at again.

@@ -49,16 +49,19 @@ fn decide(exchange: &mut Exchange) -> Option<Decision> {
     }
     let (status, delay) = match exchange.failure.take()? {
         Failure::Status(status, delay) => (status, delay),
-        Failure::Again(again) => match exchange.retries.count(again, &exchange.group.settings) {
-            Ok(pause) => {
-                exchange.pause = pause;
-                return Some(Decision::Again);
+        Failure::Again(again) => {
+            let processes = exchange.group.settings.processes;
+            match exchange.retries.count(again, processes, exchange.patience()) {
+                Ok(pause) => {
+                    exchange.pause = pause;
+                    return Some(Decision::Again);
+                }
+                Err(problem) => {
+                    exchange.log(&problem);
+                    (problem.status(), problem.retry_after().map(|delay| delay.as_secs()))
+                }
             }
-            Err(problem) => {
-                exchange.log(&problem);
-                (problem.status(), problem.retry_after().map(|delay| delay.as_secs()))
-            }
-        },
+        }
     };
     if has_stale_answer(exchange)
         && let Some(attempt) = &mut exchange.attempt

@@ -9,7 +9,7 @@
 /page?size=N&include=URL   a page of N bytes before and N after an SSI include of each URL, N at a time
 /calls                the number of this call; the query is its headers
 /tagged               100 letters with an ETag, or 304 for who has it
-/headers?...          each pair of the query is a header; `status` and `body` are what they say
+/headers?...          each pair of the query is a header; `status`, `body` and `after`=T seconds are not
 /allow                204; 401 without the header X-Token, 403 with another than "good"; X-User to pass on
 /sleep?seconds=S      "slept" after S seconds
 /fragile?down=PATH    "up"; an exception once PATH is there
@@ -112,7 +112,8 @@ def tagged(environ, start_response, query):
 
 def headers_(environ, start_response, query):
     asked = dict(query)
-    pairs = [pair for pair in query if pair[0] not in ("status", "body")]
+    pairs = [pair for pair in query if pair[0] not in ("status", "body", "after")]
+    time.sleep(float(asked.get("after", 0)))
     start_response(asked.get("status", "200 OK"), pairs)
     return [asked.get("body", "").encode()]
 

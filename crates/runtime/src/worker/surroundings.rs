@@ -29,9 +29,10 @@ fn set_locale<'py>(py: Attached<'py>, name: &[u8]) -> PyResult<'py, ()> {
     locale.call_method(c"setlocale", &[&locale.attribute(c"LC_ALL")?, &py.path(name)?]).map(drop)
 }
 
-/// Makes `os.environ` fit the user that the process runs as.
+/// Makes `os.environ` fit the user that the process runs as. What the configuration says by name stays.
 pub fn correct_environment<'py>(py: Attached<'py>, group: &Group) -> PyResult<'py, ()> {
     let variables = py.import("os")?.attribute(c"environ")?;
+    let is_set = |name: &str| group.environment.iter().any(|(other, _)| other == name.as_bytes());
     let (name, home) = match group.account.as_ref() {
         Some(account) => (path(py, account.name.as_deref())?, path(py, account.home.as_deref())?),
         None => own_account(py).unwrap_or_else(|raised| {
@@ -40,7 +41,7 @@ pub fn correct_environment<'py>(py: Attached<'py>, group: &Group) -> PyResult<'p
             (None, None)
         }),
     };
-    for key in ["USER", "USERNAME", "LOGNAME"] {
+    for key in ["USER", "USERNAME", "LOGNAME"].into_iter().filter(|key| !is_set(key)) {
         let key = py.text(key)?;
         if let Some(name) = &name
             && variables.call_method(c"__contains__", &[&key])?.is_true()?
@@ -48,10 +49,10 @@ pub fn correct_environment<'py>(py: Attached<'py>, group: &Group) -> PyResult<'p
             variables.call_method(c"__setitem__", &[&key, name])?;
         }
     }
-    if let Some(home) = &home {
+    if let Some(home) = home.as_ref().filter(|_| !is_set("HOME")) {
         variables.call_method(c"__setitem__", &[&py.text("HOME")?, home])?;
     }
-    if group.python.hash_seed.is_some() {
+    if group.python.hash_seed.is_some() && !is_set(HASH_SEED) {
         variables.call_method(c"pop", &[&py.text(HASH_SEED)?, &py.none()])?;
     }
     Ok(())
