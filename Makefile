@@ -11,17 +11,22 @@ PYTEST_ARGS ?=
 
 RELEASE := target/release
 # A folder of its own: both modules come out of cargo under one name.
-NGINX := target/nginx
+NGINX_TARGET := target/nginx
+# A nginx of the Debian after the one this is for, and the module for it.
+OTHER_RELEASE := trixie
+OTHER_NGINX := target/nginx-$(OTHER_RELEASE)
 # Where nginx looks for `modules/...`.
-NGINX_MODULES ?= $(or $(shell nginx -V 2>&1 | sed -n 's/.*--modules-path=\([^ ]*\).*/\1/p'),/usr/lib/nginx/modules)
+NGINX_MODULES ?= $(or $(shell $(or $(NGINX),nginx) -V 2>&1 | sed -n 's/.*--modules-path=\([^ ]*\).*/\1/p'),/usr/lib/nginx/modules)
 TOOLS := target/tools
 # Outside the checkout: as root, httpd's children run as another user, who may not be able to read the checkout.
 DEMO := /var/tmp/oxwsgi-demo-$(shell id -u)
 
 BUILD_PACKAGES := apache2 apache2-dev build-essential clang libclang-dev python3 python3-venv
-NGINX_PACKAGES := nginx nginx-dev
+# Whoever names sources has the nginx that they belong to.
+NGINX_PACKAGES := $(if $(NGINX_SOURCE),,nginx nginx-dev)
+NGINX_BUILD_PACKAGES := dpkg-dev libpcre2-dev libssl-dev zlib1g-dev
 
-.PHONY: help setup build nginx demo test test-unit test-integration test-reference fuzz soak lint format bench install install-nginx clean
+.PHONY: help setup build nginx demo test test-unit test-integration test-other-nginx test-reference fuzz soak lint format bench install install-nginx clean
 .DEFAULT_GOAL := help
 
 help: ## Say what there is.
@@ -35,7 +40,7 @@ build: setup ## Build the module, the runtime and the command.
 
 nginx: build ## Build the module for nginx, too.
 	@./tools/apt-install $(NGINX_PACKAGES)
-	cargo build --release --no-default-features --features nginx --package mod_oxwsgi --target-dir $(NGINX)
+	cargo build --release --no-default-features --features nginx --package mod_oxwsgi --target-dir $(NGINX_TARGET)
 	@# Under its own name, beside what belongs to it.
 	ln -sf ../nginx/release/libmod_oxwsgi.so $(RELEASE)/ngx_http_oxwsgi_module.so
 
@@ -48,7 +53,7 @@ demo: build $(filter nginx,$(SERVER)) ## Serve the example on http://127.0.0.1:8
 		$(DEMO)/venv/bin/pip install --quiet -r examples/hello_flask/requirements.txt; }
 	@$(DEMO)/oxwsgi serve $(DEMO)/hello_flask --server $(SERVER) --python $(DEMO)/venv --port $(PORT)
 
-test: test-unit test-integration test-reference ## Build and run all tests but the slow ones.
+test: test-unit test-integration test-other-nginx test-reference ## Build and run all tests but the slow ones.
 
 test-unit: build ## Run the tests that need no server.
 	cargo test --quiet --workspace
@@ -56,6 +61,16 @@ test-unit: build ## Run the tests that need no server.
 test-integration: build nginx $(TOOLS)/.made ## Run the tests against real servers (PYTEST_ARGS=...).
 	@./tools/apt-install $$(cat tests/apt-packages.txt)
 	$(TOOLS)/bin/python -m pytest $(PYTEST_ARGS)
+
+# `configure` finds out again what the module's build has to know, so it is another build of it.
+test-other-nginx: export NGINX = $(abspath $(OTHER_NGINX)/nginx)
+test-other-nginx: build $(TOOLS)/.made ## Run the tests about nginx against one built from a newer Debian's source.
+	@./tools/apt-install $(NGINX_BUILD_PACKAGES) $$(cat tests/apt-packages.txt)
+	./tools/debian-nginx $(OTHER_RELEASE) $(OTHER_NGINX)
+	NGINX_SOURCE=$(abspath $(OTHER_NGINX)/source) \
+		cargo build --release --no-default-features --features nginx --package mod_oxwsgi --target-dir $(OTHER_NGINX)/module
+	$(TOOLS)/bin/python -m pytest --lane nginx-daemon --nginx-module $(OTHER_NGINX)/module/release/libmod_oxwsgi.so \
+		tests/nginx $(PYTEST_ARGS)
 
 # Without the life cycle: threaded children of mod_wsgi 4.9.4 do not reliably end when they are told to. Daemon mode has
 # the contract of both versions and the rest of the newer one; what is the same in both modes is tried in embedded mode.
@@ -74,7 +89,7 @@ lint: setup $(TOOLS)/.made ## Check the style of Rust and Python.
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets -- -D warnings
 	@./tools/apt-install $(NGINX_PACKAGES)
-	cargo clippy --no-default-features --features nginx --package mod_oxwsgi --target-dir $(NGINX) -- -D warnings
+	cargo clippy --no-default-features --features nginx --package mod_oxwsgi --target-dir $(NGINX_TARGET) -- -D warnings
 	$(TOOLS)/bin/ruff check .
 	$(TOOLS)/bin/ruff format --check .
 
@@ -108,7 +123,7 @@ install: ## Install where apxs says (run `make build` first; DESTDIR, PREFIX).
 		$(DESTDIR)$(PREFIX)/share/doc/oxwsgi/examples/shared-hosting.conf
 
 install-nginx: ## Install for nginx (run `make nginx` first; DESTDIR, PREFIX, NGINX_MODULES).
-	install -D -m 644 $(NGINX)/release/libmod_oxwsgi.so $(DESTDIR)$(NGINX_MODULES)/ngx_http_oxwsgi_module.so
+	install -D -m 644 $(NGINX_TARGET)/release/libmod_oxwsgi.so $(DESTDIR)$(NGINX_MODULES)/ngx_http_oxwsgi_module.so
 	install -D -m 644 $(RELEASE)/liboxwsgi_runtime.so $(DESTDIR)$(NGINX_MODULES)/oxwsgi_runtime.abi3.so
 	install -D -m 755 $(RELEASE)/oxwsgi $(DESTDIR)$(NGINX_MODULES)/oxwsgi
 	@# As for Apache: what root runs lies beside the module. Whoever has both servers has one link.

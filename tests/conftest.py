@@ -72,14 +72,29 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "lane" in metafunc.fixturenames:
         chosen = metafunc.config.stash[_LANES]
-        folder = _folder(metafunc.definition)
         wants_every_python = metafunc.definition.get_closest_marker("every_python") is not None
-        if folder not in ("contract", "frameworks") and not wants_every_python:
-            newest = {lane.name: lane for lane in sorted(chosen, key=lambda lane: lane.python.version)}
-            chosen = list(newest.values())
+        if not wants_every_python:
+            chosen = _worth_trying(chosen, _folder(metafunc.definition))
         metafunc.parametrize("lane", chosen, ids=lambda lane: lane.id, indirect=True, scope="session")
     if "mpm" in metafunc.fixturenames and metafunc.definition.get_closest_marker("every_mpm"):
         metafunc.parametrize("mpm", MPMS, indirect=True, scope="session")
+
+
+def _worth_trying(chosen: Sequence[Lane], folder: str) -> list[Lane]:
+    """Those of the newest Python; what applications may rely on is tried with more of them."""
+    by_name: dict[str, list[Lane]] = {}
+    for lane in sorted(chosen, key=lambda lane: lane.python.version):
+        by_name.setdefault(lane.name, []).append(lane)
+    worth = []
+    for found in by_name.values():
+        if folder not in ("contract", "frameworks"):
+            worth += found[-1:]
+        elif found[0].server == lanes.NGINX and len(found) > 2:
+            # What a worker does with each does not depend on who sends it requests: httpd's lane tries all.
+            worth += [found[0], found[-1]]
+        else:
+            worth += found
+    return worth
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
