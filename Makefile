@@ -8,6 +8,8 @@ APXS ?= $(shell command -v apxs || command -v apxs2)
 # The distribution's Python makes the tools' environments; which Pythons applications run on is the tests' own matter.
 PYTHON ?= /usr/bin/python3
 PYTEST_ARGS ?=
+FUZZ_SECONDS ?= 60
+FUZZ_TARGETS ?= request body reply message
 
 RELEASE := target/release
 # A folder of its own: both modules come out of cargo under one name.
@@ -17,6 +19,7 @@ OTHER_RELEASE := trixie
 OTHER_NGINX := target/nginx-$(OTHER_RELEASE)
 # Where nginx looks for `modules/...`.
 NGINX_MODULES ?= $(or $(shell $(or $(NGINX),nginx) -V 2>&1 | sed -n 's/.*--modules-path=\([^ ]*\).*/\1/p'),/usr/lib/nginx/modules)
+FUZZ := target/fuzz
 TOOLS := target/tools
 # Outside the checkout: as root, httpd's children run as another user, who may not be able to read the checkout.
 DEMO := /var/tmp/oxwsgi-demo-$(shell id -u)
@@ -84,6 +87,20 @@ test-reference: $(TOOLS)/.made ## Run the tests against mod_wsgi: those it fails
 soak: build $(TOOLS)/.made ## Run the slow tests: many mixed requests, and some under valgrind.
 	@./tools/apt-install $$(cat tests/apt-packages.txt)
 	$(TOOLS)/bin/python -m pytest -m soak $(PYTEST_ARGS)
+
+# The first variable lets a stable compiler take the flags that `cargo fuzz` needs; what they add does not link after
+# link-time optimization. No reader may set aside more than 1 MiB for a length that it has only read: twice as much at
+# once is a failure, and so is what adds up. A panic's own backtrace would take more: the sanitizer prints one.
+fuzz: ## Fuzz the decoders (FUZZ_SECONDS=60 for each).
+	@./tools/apt-install build-essential
+	@cargo fuzz --version >/dev/null 2>&1 || cargo install --locked cargo-fuzz
+	cargo run --quiet --package oxwsgi-fuzz --example seeds
+	@set -e; \
+	export RUSTC_BOOTSTRAP=1 CARGO_PROFILE_RELEASE_LTO=off ASAN_OPTIONS=quarantine_size_mb=16 RUST_BACKTRACE=0; \
+	for target in $(FUZZ_TARGETS); do \
+		cargo fuzz run --features libfuzzer --target-dir $(FUZZ) $$target -- -max_total_time=$(FUZZ_SECONDS) \
+			-max_len=32768 -malloc_limit_mb=2 -rss_limit_mb=256 -timeout=5 -print_final_stats=1; \
+	done
 
 lint: setup $(TOOLS)/.made ## Check the style of Rust and Python.
 	cargo fmt --all --check

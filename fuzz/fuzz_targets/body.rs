@@ -1,4 +1,4 @@
-//! Run with `cargo +nightly fuzz run --features libfuzzer body`.
+//! Run by `make fuzz`, from what `oxwsgi_fuzz::seeds` has for it on.
 
 #![no_main]
 

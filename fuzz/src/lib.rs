@@ -2,14 +2,20 @@
 //! `cargo fuzz`, and an ordinary test over bytes that are nearly right.
 //!
 //! None panics, none takes more bytes than there are, and what a decoder lets through comes out of its encoder again.
+//! `make fuzz` runs them all, from the [`seeds`] on.
 
 #![forbid(unsafe_code)]
 
-use oxwsgi_core::daemon::{FromSupervisor, FromWorker, ToSupervisor, ToWorker, decode, encode};
+pub mod seeds;
+
+use std::io::{self, Read};
+
+use oxwsgi_core::daemon::{FromSupervisor, FromWorker, Plan, ToSupervisor, ToWorker, decode, encode};
+use oxwsgi_core::exchange::ReplyHead;
 use oxwsgi_core::wire::{
-    BodyFrame, DecodedRequest, FrameHeader, HEADER, Kind, LONGEST_REQUEST, ReplyFrame, RequestHead,
-    announce_file, encode_data_header, encode_end, encode_file, encode_head, encode_hello, encode_log,
-    encode_read, encode_request, encode_retry,
+    BodyError, BodyFlow, BodyFrame, DecodedRequest, FrameHeader, HEADER, Kind, LONGEST_REQUEST, ReplyFrame,
+    RequestHead, announce_file, encode_data_header, encode_end, encode_file, encode_head, encode_hello,
+    encode_log, encode_read, encode_request, encode_retry,
 };
 
 /// A request, as a worker reads it from a server.
@@ -33,15 +39,67 @@ pub fn request(bytes: &[u8]) {
 
 /// The pieces of a body, as a worker reads them from a server.
 pub fn body(bytes: &[u8]) {
-    let mut rest = bytes;
-    while let Ok(Some(frame)) = BodyFrame::decode(rest) {
-        let length = match frame {
-            BodyFrame::Piece(length) | BodyFrame::Failed(length) => length,
-            BodyFrame::End => 0,
+    let expected = body_in(bytes);
+    // However the frames come in, and however much is asked for: some of it goes past the buffer.
+    for (portion, room) in [(3, 5), (usize::MAX, 100), (4096, 1 << 15)] {
+        assert_eq!(body_out(bytes, portion, room), expected, "portions of {portion}, room for {room}");
+    }
+}
+
+/// The body that these frames hold, and how it ends.
+fn body_in(bytes: &[u8]) -> (Vec<u8>, String) {
+    let (mut body, mut rest) = (Vec::new(), bytes);
+    let end = loop {
+        let frame = match BodyFrame::decode(rest) {
+            Ok(Some(frame)) => frame,
+            Ok(None) => break Err(BodyError::Gone),
+            Err(error) => break Err(error.into()),
         };
-        assert!(length <= 1 << 20);
-        let Some(after) = rest.get(HEADER + length..) else { return };
-        rest = after;
+        rest = &rest[HEADER..];
+        match frame {
+            BodyFrame::Piece(length) => {
+                assert!(length <= 1 << 20);
+                let (piece, after) = rest.split_at(length.min(rest.len()));
+                body.extend_from_slice(piece);
+                if piece.len() < length {
+                    break Err(BodyError::Gone);
+                }
+                rest = after;
+            }
+            BodyFrame::End => break Ok(()),
+            BodyFrame::Failed(length) => {
+                assert!(length <= 1 << 10);
+                let text = rest.get(..length).map(|text| String::from_utf8_lossy(text).into_owned());
+                break Err(text.map_or(BodyError::Gone, BodyError::Failed));
+            }
+        }
+    };
+    (body, format!("{end:?}"))
+}
+
+/// The body that comes out of the worker's end of the connection, and how it ends.
+fn body_out(bytes: &[u8], portion: usize, room: usize) -> (Vec<u8>, String) {
+    let (mut flow, mut source) = (BodyFlow::default(), Portions(bytes, portion));
+    let (mut body, mut room) = (Vec::new(), vec![0; room]);
+    let end = loop {
+        match flow.read(&mut room, &mut source) {
+            Ok(0) => break Ok(()),
+            Ok(count) => body.extend_from_slice(&room[..count]),
+            Err(error) => break Err(error),
+        }
+    };
+    (body, format!("{end:?}"))
+}
+
+/// A connection that gives its bytes in portions of this size.
+struct Portions<'a>(&'a [u8], usize);
+
+impl Read for Portions<'_> {
+    fn read(&mut self, room: &mut [u8]) -> io::Result<usize> {
+        let portion = self.1.min(self.0.len());
+        let count = (&self.0[..portion]).read(room)?;
+        self.0 = &self.0[count..];
+        Ok(count)
     }
 }
 
@@ -73,8 +131,15 @@ fn same_frame(frame: &ReplyFrame<'_>, bytes: &[u8]) {
         ReplyFrame::Read => encode_read(&mut out),
         ReplyFrame::Head(decoded) => {
             let head = decoded.head();
-            assert!(head.status_line.starts_with(head.status.to_string().as_bytes()));
-            assert!(head.headers.iter().all(|field| !field.value.contains(&b'\n')));
+            // Nor does a worker get anything past it that the runtime would not take of its application.
+            let mut checked = ReplyHead::default();
+            checked.set_status(&head.status_line).expect("a status line");
+            for field in head.headers.iter() {
+                checked.add(&field.name, &field.value).expect("a header field");
+            }
+            assert_eq!(checked.status(), head.status);
+            let length = checked.content_length().map(|length| length.cast_signed());
+            assert!(length.is_none_or(|length| length == head.content_length));
             assert!(encode_head(&mut out, &head));
             if decoded.announces_file() {
                 announce_file(&mut out);
@@ -93,18 +158,21 @@ fn same_frame(frame: &ReplyFrame<'_>, bytes: &[u8]) {
     assert_eq!(&out[HEADER..], &bytes[HEADER..]);
 }
 
-/// The messages between server, supervisor and workers.
+/// The messages between server, supervisor and workers, and the plan that the supervisor begins with.
 pub fn message(bytes: &[u8]) {
     macro_rules! same {
         ($($message:ty)*) => {$(
             if let Some(message) = decode::<$message>(bytes) {
+                let once = encode(&message);
+                // Whatever is in there was in the packet, so it cannot be more.
+                assert!(once.len() <= bytes.len());
                 // Compared as bytes, for a number that is none is not even itself.
-                let again = decode::<$message>(&encode(&message)).expect("our own message");
-                assert_eq!(encode(&message), encode(&again));
+                let again = decode::<$message>(&once).expect("our own message");
+                assert_eq!(once, encode(&again));
             }
         )*};
     }
-    same!(FromSupervisor FromWorker ToSupervisor ToWorker);
+    same!(FromSupervisor FromWorker Plan ToSupervisor ToWorker);
 }
 
 #[cfg(test)]

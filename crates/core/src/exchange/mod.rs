@@ -15,6 +15,7 @@ pub use memory::MemoryExchange;
 pub use outflow::{Outflow, SendError, send};
 pub use remote::{ExchangeTable, RemoteExchange};
 pub use reply_head::{HeadError, ReplyHead};
+pub(crate) use reply_head::{check_field, check_status};
 
 use std::ops::{BitOr, BitOrAssign};
 

@@ -83,37 +83,14 @@ impl ReplyHead {
 
     /// Sets the status line.
     pub fn set_status(&mut self, line: &[u8]) -> Result<(), HeadError> {
-        let digits = line.iter().take_while(|byte| byte.is_ascii_digit()).count();
-        let Some(code) = line.get(..3).filter(|_| digits == 3) else {
-            return Err(HeadError::Code(repr(line)));
-        };
-        let code = code.iter().fold(0, |code, digit| code * 10 + u16::from(digit - b'0'));
-        if code < 200 {
-            return Err(HeadError::Informational(repr(line)));
-        }
-        if line.get(3).is_some_and(|byte| *byte != b' ') {
-            return Err(HeadError::NoSpace(repr(line)));
-        }
-        if line.iter().any(u8::is_ascii_control) {
-            return Err(HeadError::Reason(repr(line)));
-        }
-        self.status = code;
+        self.status = check_status(line)?;
         self.status_line = self.keep(line);
         Ok(())
     }
 
     /// Adds a header.
     pub fn add(&mut self, name: &[u8], value: &[u8]) -> Result<(), HeadError> {
-        check_name(name)?;
-        if value.iter().any(|byte| matches!(byte, b'\r' | b'\n' | 0)) {
-            return Err(if value.contains(&0) {
-                HeadError::ValueNul(repr(value))
-            } else {
-                HeadError::ValueLine(repr(value))
-            });
-        }
-        if name.eq_ignore_ascii_case(b"content-length") {
-            let length = parse_length(value).ok_or_else(|| HeadError::ContentLength(repr(value)))?;
+        if let Some(length) = check_field(name, value)? {
             if let Some(other) = self.content_length.filter(|other| *other != length) {
                 return Err(HeadError::TwoLengths(other, length));
             }
@@ -160,6 +137,41 @@ impl ReplyHead {
         self.text.extend_from_slice(bytes);
         start..self.text.len()
     }
+}
+
+/// The code of a status line.
+pub(crate) fn check_status(line: &[u8]) -> Result<u16, HeadError> {
+    let digits = line.iter().take_while(|byte| byte.is_ascii_digit()).count();
+    let Some(code) = line.get(..3).filter(|_| digits == 3) else {
+        return Err(HeadError::Code(repr(line)));
+    };
+    let code = code.iter().fold(0, |code, digit| code * 10 + u16::from(digit - b'0'));
+    if code < 200 {
+        return Err(HeadError::Informational(repr(line)));
+    }
+    if line.get(3).is_some_and(|byte| *byte != b' ') {
+        return Err(HeadError::NoSpace(repr(line)));
+    }
+    if line.iter().any(u8::is_ascii_control) {
+        return Err(HeadError::Reason(repr(line)));
+    }
+    Ok(code)
+}
+
+/// A header by itself; answers the length, in bytes, when it is Content-Length.
+pub(crate) fn check_field(name: &[u8], value: &[u8]) -> Result<Option<u64>, HeadError> {
+    check_name(name)?;
+    if value.iter().any(|byte| matches!(byte, b'\r' | b'\n' | 0)) {
+        return Err(if value.contains(&0) {
+            HeadError::ValueNul(repr(value))
+        } else {
+            HeadError::ValueLine(repr(value))
+        });
+    }
+    if !name.eq_ignore_ascii_case(b"content-length") {
+        return Ok(None);
+    }
+    parse_length(value).map(Some).ok_or_else(|| HeadError::ContentLength(repr(value)))
 }
 
 fn check_name(name: &[u8]) -> Result<(), HeadError> {
