@@ -115,7 +115,10 @@ impl MainConfig {
     pub fn finish(&mut self) -> Result<(), String> {
         if self.process.python_isolated == Some(true) && self.process.python_hash_seed.is_some() {
             // Python has no other way to be told than a variable of its environment.
-            return Err("\"wsgi_python_hash_seed\" has no effect with \"wsgi_python_isolated on\": leave one out".into());
+            return Err(
+                "\"wsgi_python_hash_seed\" has no effect with \"wsgi_python_isolated on\": leave one out"
+                    .into(),
+            );
         }
         for import in std::mem::take(&mut self.imports) {
             let group = match &import.process_group {

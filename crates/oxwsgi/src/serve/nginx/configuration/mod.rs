@@ -11,11 +11,12 @@ use std::fmt::Write as _;
 use std::path::PathBuf;
 
 use crate::problem::Problem;
+use crate::serve::quote::word;
 use crate::serve::site::{FINISHING, MIME_TYPES, Purpose, Site};
 
 use super::log::ACCESS_FORMAT;
 use super::program::Nginx;
-use super::quote::{plain, quoted, word};
+use super::quote::{plain, quoted};
 use super::ready_socket;
 
 /// Connections of nginx's process when no more are needed: its own default.
