@@ -209,6 +209,14 @@ class Server:
             found |= {process.pid: process for process in Process.at(parent).descendants()}
         return sorted(found.values(), key=lambda process: (process.pid != parent, process.pid))
 
+    def supervisors(self) -> list[Process]:
+        """Those that look after the processes of its daemon groups."""
+        return [process for process in self.processes() if process.is_supervisor]
+
+    def keepers(self) -> list[Process]:
+        """Those that start and replace supervisors for a server that cannot do it itself."""
+        return [process for process in self.processes() if process.is_keeper]
+
     def own_processes(self) -> list[Process]:
         """Those that run the server's own program: neither supervisor nor application."""
         raise NotImplementedError
