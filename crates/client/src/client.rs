@@ -122,26 +122,23 @@ impl GroupClient {
         {
             return Ok((connection, true));
         }
-        let path = || self.settings.socket.display().to_string();
-        let unconnected =
-            |error| Problem::Connect { path: path(), uid: rustix::process::geteuid().as_raw(), error };
-        let address = self.address.as_ref().map_err(|error| unconnected((*error).into()))?;
+        let unconnected = |error| Problem::unconnected(error, &self.settings);
+        let address =
+            self.address.as_ref().map_err(|error| unconnected(ConnectError::Other((*error).into())))?;
         let bound = look(self.settings.socket_timeout);
         let mut since = None;
         loop {
             match Socket::connect(address, bound) {
                 Ok(socket) => return Ok((Connection::new(socket), false)),
-                Err(ConnectError::Socket(error)) => return Err(Problem::Socket(error)),
-                Err(ConnectError::QueueFull) => return Err(Problem::QueueFull(self.settings.backlog)),
-                Err(ConnectError::Other(error)) => return Err(unconnected(error)),
                 Err(ConnectError::Refused) => {
                     let limit = self.settings.connect_timeout;
                     let rest = limit.saturating_sub(since.get_or_insert_with(Instant::now).elapsed());
                     if rest.is_zero() {
-                        return Err(Problem::Unreachable { limit, path: path() });
+                        return Err(unconnected(ConnectError::Refused));
                     }
                     std::thread::sleep(rest.min(PAUSE));
                 }
+                Err(error) => return Err(unconnected(error)),
             }
         }
     }

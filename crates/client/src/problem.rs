@@ -7,7 +7,9 @@ use std::time::Duration;
 use oxwsgi_core::report::Number;
 use oxwsgi_core::wire::WireError;
 
+use crate::connecting::ConnectError;
 use crate::ending::Ending;
+use crate::settings::ClientSettings;
 
 /// Why a request has no reply, or not all of it. [`Display`](std::fmt::Display) is the text for the log, without the
 /// number.
@@ -110,6 +112,19 @@ fn by(pid: Option<u32>) -> String {
 }
 
 impl Problem {
+    /// There is no connection to the group, and it was tried for as long as is to be.
+    pub fn unconnected(error: ConnectError, settings: &ClientSettings) -> Self {
+        let path = || settings.socket.display().to_string();
+        match error {
+            ConnectError::Socket(error) => Self::Socket(error),
+            ConnectError::QueueFull => Self::QueueFull(settings.backlog),
+            ConnectError::Refused => Self::Unreachable { limit: settings.connect_timeout, path: path() },
+            ConnectError::Other(error) => {
+                Self::Connect { path: path(), uid: rustix::process::geteuid().as_raw(), error }
+            }
+        }
+    }
+
     /// The number of its message.
     pub const fn number(&self) -> Number {
         Number(match self {

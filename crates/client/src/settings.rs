@@ -1,9 +1,11 @@
 //! What a client knows of its group from the configuration.
 
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use oxwsgi_core::config::ScriptOwner;
+use oxwsgi_core::config::{DaemonGroup, ScriptOwner};
 
 /// The settings of one daemon group (`WSGIDaemonProcess`) that its clients need, defaults applied.
 #[derive(Clone, Debug)]
@@ -30,4 +32,23 @@ pub struct ClientSettings {
     pub root: Option<Box<[u8]>>,
     /// Whose scripts run in it (`script-user`, `script-group`).
     pub script_owner: Option<ScriptOwner>,
+}
+
+impl ClientSettings {
+    /// What is configured for `group`, which has its socket there. `timeout` is the server's own for what `socket-timeout`
+    /// does not say; `None` is for ever.
+    pub fn of(group: &DaemonGroup, socket: &[u8], timeout: Option<Duration>) -> Self {
+        Self {
+            name: group.name.clone(),
+            socket: OsStr::from_bytes(socket).into(),
+            processes: group.processes,
+            backlog: group.listen_backlog,
+            connect_timeout: group.connect_timeout,
+            socket_timeout: group.limits.socket.or(timeout),
+            header_buffer_size: group.header_buffer_size as usize,
+            response_socket_timeout: group.response_socket_timeout.or(group.limits.socket),
+            root: group.chroot.clone(),
+            script_owner: group.script_owner,
+        }
+    }
 }

@@ -1,7 +1,5 @@
 //! The plan of the daemon groups, from what is configured and what nginx knows besides.
 
-use std::ffi::OsStr;
-use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -146,17 +144,5 @@ fn program() -> Result<PathBuf, String> {
 
 /// What the clients of a group know of it, which has its socket there.
 pub fn client(group: &Group, socket: &[u8]) -> ClientSettings {
-    let group = &group.settings;
-    ClientSettings {
-        name: group.name.clone(),
-        socket: OsStr::from_bytes(socket).into(),
-        processes: group.processes,
-        backlog: group.listen_backlog,
-        connect_timeout: group.connect_timeout,
-        socket_timeout: Some(group.limits.socket.unwrap_or(TIMEOUT)),
-        header_buffer_size: group.header_buffer_size as usize,
-        response_socket_timeout: group.response_socket_timeout.or(group.limits.socket),
-        root: group.chroot.clone(),
-        script_owner: group.script_owner,
-    }
+    ClientSettings::of(&group.settings, socket, Some(TIMEOUT))
 }

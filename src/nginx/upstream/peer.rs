@@ -100,9 +100,6 @@ fn open(exchange: &Exchange) -> Option<Attempt> {
 fn connect(exchange: &mut Exchange) {
     let group = exchange.group;
     let Some(attempt) = exchange.attempt.as_mut().filter(|attempt| !attempt.is_connected) else { return };
-    let path = || group.settings.socket.display().to_string();
-    let unconnected =
-        |error| Problem::Connect { path: path(), uid: rustix::process::geteuid().as_raw(), error };
     let link = &attempt.connection.socket;
     let connected = match &group.address {
         Ok(address) => connecting::connect_to(link.socket(), address),
@@ -111,18 +108,16 @@ fn connect(exchange: &mut Exchange) {
     match connected {
         Ok(()) if link.watch() => attempt.is_connected = true,
         Ok(()) => exchange.fail(&Problem::Socket(std::io::Error::other("nginx cannot watch it"))),
-        Err(ConnectError::Socket(error)) => exchange.fail(&Problem::Socket(error)),
-        Err(ConnectError::QueueFull) => exchange.fail(&Problem::QueueFull(group.settings.backlog)),
-        Err(ConnectError::Other(error)) => exchange.fail(&unconnected(error)),
         Err(ConnectError::Refused) => {
             let limit = group.settings.connect_timeout;
             let rest = limit.saturating_sub(exchange.since.get_or_insert_with(Instant::now).elapsed());
             if rest.is_zero() {
-                exchange.fail(&Problem::Unreachable { limit, path: path() });
+                exchange.fail(&Problem::unconnected(ConnectError::Refused, &group.settings));
             } else {
                 exchange.timer.start_timer(rest.min(PAUSE).min(half_of_nginx_patience(exchange)));
             }
         }
+        Err(error) => exchange.fail(&Problem::unconnected(error, &group.settings)),
     }
 }
 
