@@ -49,7 +49,7 @@ impl GroupClient {
             return self.refuse(&Problem::NoThreads, view, exchange);
         }
         if let Some(owner) = self.settings.script_owner
-            && let Err(offence) = ownership::check(owner, &view.target)
+            && let Err(offence) = ownership::check(owner, &view.target, self.settings.dialect)
         {
             return self.refuse(&Problem::Owner(offence), view, exchange);
         }

@@ -39,7 +39,7 @@ impl Retries {
         let elapsed = self.since.get_or_insert_with(Instant::now).elapsed();
         let most = settings.processes.saturating_mul(2).saturating_add(1);
         match again {
-            Again::GivenBack(RetryReason::TooOld) => return Err(Problem::TooOld),
+            Again::GivenBack(RetryReason::TooOld) => return Err(Problem::TooOld(settings.dialect)),
             Again::GivenBack(reason) => {
                 self.given_back += 1;
                 // All of its processes may have to be replaced, and be found out one by one.

@@ -6,10 +6,13 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use oxwsgi_core::config::{DaemonGroup, ScriptOwner};
+use oxwsgi_core::dialect::Dialect;
 
 /// The settings of one daemon group (`WSGIDaemonProcess`) that its clients need, defaults applied.
 #[derive(Clone, Debug)]
 pub struct ClientSettings {
+    /// What messages call its options.
+    pub dialect: Dialect,
     /// Its name.
     pub name: Box<[u8]>,
     /// Path of its socket.
@@ -37,8 +40,9 @@ pub struct ClientSettings {
 impl ClientSettings {
     /// What is configured for `group`, which has its socket there. `timeout` is the server's own for what `socket-timeout`
     /// does not say; `None` is for ever.
-    pub fn of(group: &DaemonGroup, socket: &[u8], timeout: Option<Duration>) -> Self {
+    pub fn of(group: &DaemonGroup, socket: &[u8], timeout: Option<Duration>, dialect: Dialect) -> Self {
         Self {
+            dialect,
             name: group.name.clone(),
             socket: OsStr::from_bytes(socket).into(),
             processes: group.processes,

@@ -2,6 +2,7 @@
 
 use oxwsgi_core::config::DaemonGroup;
 use oxwsgi_core::daemon::board::Board;
+use oxwsgi_core::dialect::Dialect;
 
 use super::blueprint;
 use crate::apache::record::Server;
@@ -13,6 +14,6 @@ pub fn add(groups: &mut Groups, main: Server<'_>, group: &DaemonGroup, socket: &
     let host = blueprint::host(main, group);
     // As in the group's plan: zero is for ever.
     let timeout = Some(host.timeout()).filter(|timeout| !timeout.is_zero());
-    let settings = ClientSettings::of(group, socket, timeout);
+    let settings = ClientSettings::of(group, socket, timeout, Dialect::Httpd);
     groups.add(&group.name, group.host, GroupClient::new(settings, board));
 }

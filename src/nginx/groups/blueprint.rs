@@ -5,6 +5,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use oxwsgi_client::ClientSettings;
 use oxwsgi_core::daemon::{Draft, Handover, Plan};
+use oxwsgi_core::dialect::Dialect;
 use oxwsgi_core::report::Number;
 
 use super::core_settings::{CoreSettings, facts};
@@ -144,5 +145,5 @@ fn program() -> Result<PathBuf, String> {
 
 /// What the clients of a group know of it, which has its socket there.
 pub fn client(group: &Group, socket: &[u8]) -> ClientSettings {
-    ClientSettings::of(&group.settings, socket, Some(TIMEOUT))
+    ClientSettings::of(&group.settings, socket, Some(TIMEOUT), Dialect::Nginx)
 }

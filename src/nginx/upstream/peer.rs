@@ -80,13 +80,13 @@ fn open(exchange: &Exchange) -> Option<Attempt> {
     if exchange.retries.is_none()
         && let Some(connection) = exchange.group.take(log)
     {
-        return Some(Attempt::new(connection, true, settings.header_buffer_size));
+        return Some(Attempt::new(connection, true, settings));
     }
     match connecting::open() {
         Ok(socket) => {
             // When there is none nginx has said why.
             let link = Link::new(socket, READER, log)?;
-            Some(Attempt::new(Connection::new(link), false, settings.header_buffer_size))
+            Some(Attempt::new(Connection::new(link), false, settings))
         }
         Err(ConnectError::Socket(error)) => {
             exchange.log(&Problem::Socket(error));
