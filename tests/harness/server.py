@@ -53,16 +53,23 @@ class Server:
         lane: Lane,
         config: Config,
         *,
+        python_home: str | None = None,
+        python_path: str = "",
+        own_groups: bool = False,
+        names_user: bool = True,
         files: Mapping[str, str | bytes] | None = None,
         folders: Iterable[str] = (),
         env: Mapping[str, str] | None = None,
     ) -> None:
         """Write the configuration and `files` (by path below the folder) into `folder`.
 
-        `folders` are made there too, and every user may write to them.
+        `folders` are made there too, and every user may write to them. `python_home`, `python_path` and
+        `own_groups` are for `Lane.mode_parts`. Without `names_user` the test's lines say as whom it runs.
         """
         self.root = folder
         self.lane = lane
+        self._mode = lane.mode_parts(python_home, python_path, own_groups=own_groups)
+        self._account = server_account() if names_user else None
         self.process: subprocess.Popen | None = None
         self._ports = [free_port() for _ in range(3)]
         self._status_port = free_port()
