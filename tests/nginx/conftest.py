@@ -18,14 +18,3 @@ def own_groups() -> bool:
 def letters():
     """`letters(size)`: what pages.wsgi makes of that size."""
     return lambda size: (LETTERS * (size // len(LETTERS) + 1))[:size]
-
-
-@pytest.fixture
-def verdict(new_server):
-    """`verdict(server lines, http=...)`: whether `nginx -t` accepts it, and what it says."""
-
-    def test(lines="", **options):
-        said = new_server(lines, **options).configtest()
-        return said.returncode == 0, said.stderr
-
-    return test
