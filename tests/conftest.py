@@ -261,6 +261,17 @@ def new_server(servers: Servers, lane: Lane, mpm: Mpm, own_groups: bool) -> Star
 
 
 @pytest.fixture
+def verdict(new_server: StartServer) -> Callable[..., tuple[bool, str]]:
+    """`verdict(config, **options)`: whether the server's own check accepts it, and what it says."""
+
+    def check(config: Config = "", **options) -> tuple[bool, str]:
+        said = new_server(config, **options).configtest()
+        return said.returncode == 0, said.stderr
+
+    return check
+
+
+@pytest.fixture
 def site(start, servers) -> Callable[..., Site]:
     """`site(options, parts)`: a site whose group has these options, in a server with these parts besides."""
 

@@ -95,17 +95,9 @@ pub fn main_server_level() -> Level {
 /// The level that httpd is told to write for this module about a server.
 pub fn server_level(server: Server<'_>) -> Level {
     // SAFETY: the handle's record is alive.
-    match unsafe { ffi::shim_log_level_server(server.as_raw()) } {
-        ..=0 => Level::Emergency,
-        1 => Level::Alert,
-        2 => Level::Critical,
-        3 => Level::Error,
-        4 => Level::Warning,
-        5 => Level::Notice,
-        6 => Level::Info,
-        7 => Level::Debug,
-        _ => Level::Trace,
-    }
+    let level = unsafe { ffi::shim_log_level_server(server.as_raw()) };
+    // httpd has levels beyond ours.
+    u8::try_from(level.max(0)).ok().and_then(Level::of).unwrap_or(Level::Trace)
 }
 
 fn parts(line: &[u8]) -> (*const std::ffi::c_char, c_int) {

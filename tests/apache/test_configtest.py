@@ -140,17 +140,6 @@ UNSUPPORTED = [
 ]
 
 
-@pytest.fixture
-def verdict(new_server):
-    """Whether `configtest` accepts the lines, and what it says."""
-
-    def check(lines, **options):
-        result = new_server(lines, **options).configtest()
-        return result.returncode == 0, result.stderr
-
-    return check
-
-
 def missing_from_refusal(verdict, line, parts):
     """What the message that refuses the line fails to name, of the directive and `parts`."""
     is_accepted, said = verdict(line)

@@ -164,17 +164,6 @@ GLOBAL_ONLY = [
 ]
 
 
-@pytest.fixture
-def verdict(new_server):
-    """Whether `configtest` accepts the lines, and what it says."""
-
-    def check(lines):
-        result = new_server(lines).configtest()
-        return result.returncode == 0, result.stderr
-
-    return check
-
-
 @pytest.mark.parametrize("lines", GOOD)
 def test_good(verdict, lines):
     is_accepted, said = verdict(lines)

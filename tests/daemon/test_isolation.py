@@ -82,7 +82,7 @@ def test_a_process_of_a_site_does_not(secret):
 @pytest.mark.differs("a daemon process does not hold the server's private key", run=False)
 def test_neither_does_the_supervisor(secret):
     site, primes = secret
-    (supervisor,) = [process for process in site.server.processes() if process.is_supervisor]
+    (supervisor,) = site.server.supervisors()
     assert not holds(supervisor, primes)
 
 

@@ -23,11 +23,7 @@ def loaded(site):
 
     def make(options="processes=2 threads=4", **server_options):
         made = site(options, mpm=Mpm(processes=2, threads=8), **server_options)
-        with made.waiting("warm-0") as one, made.waiting("warm-1") as other:
-            made.release("warm-0")
-            made.release("warm-1")
-            one.response()
-            other.response()
+        made.warm_up()
         return made, Load(made.server, made.shared / "notes")
 
     return make
@@ -159,7 +155,7 @@ def test_the_supervisor_is_killed(loaded):
     with load:
         for _ in range(2):
             load.wait_for_answers(50)
-            (supervisor,) = [process for process in site.server.processes() if process.is_supervisor]
+            (supervisor,) = site.server.supervisors()
             supervisor.signal(signal.SIGKILL)
             wait_until(
                 lambda old=supervisor: any(

@@ -202,7 +202,7 @@ class TestService:
     def test_it_runs_once_when_the_supervisor_is_replaced(self, start, servers):
         service = Service(start, servers)
         (pid,) = service.wait_for("began")
-        old = next(process for process in service.server.processes() if process.is_supervisor)
+        (old,) = service.server.supervisors()
         old.signal(signal.SIGKILL)
         later = service.wait_for("began", count=2)[-1]
         assert service.wait_for("was told to exit") == [pid]

@@ -22,18 +22,14 @@ def starter(server) -> int:
     """Who starts the supervisor: httpd's parent; for nginx, whose master has no hook for that, a keeper."""
     if server.lane.server == "httpd":
         return server.process.pid
-    (keeper,) = [process.pid for process in server.processes() if process.is_keeper]
-    return keeper
-
-
-def supervisors(server) -> list[Process]:
-    return [process for process in server.processes() if process.is_supervisor]
+    (keeper,) = server.keepers()
+    return keeper.pid
 
 
 @pytest.mark.differs(OWN)
 def test_one_supervisor_starts_the_processes_of_all_groups(start):
     server = start(GROUPS)
-    (supervisor,) = supervisors(server)
+    (supervisor,) = server.supervisors()
     assert supervisor.parent == starter(server)
     assert (
         len(wait_until(lambda: len(supervisor.children()) == 5 and supervisor.children(), "five processes"))
@@ -42,7 +38,7 @@ def test_one_supervisor_starts_the_processes_of_all_groups(start):
 
 
 def test_without_groups_there_is_none(start):
-    assert supervisors(start([Lines('WSGIScriptAlias /app "${apps}/interpreter.wsgi"')])) == []
+    assert start([Lines('WSGIScriptAlias /app "${apps}/interpreter.wsgi"')]).supervisors() == []
 
 
 def test_a_server_is_ready_when_its_groups_are(site):
@@ -96,7 +92,7 @@ class TestEnd:
         site = site("shutdown-timeout=60 graceful-timeout=60")
         with site.waiting("never", "/uninterruptible"):
             process = Process.at(site.wait_for_entry("never"))
-            (supervisor,) = supervisors(site.server)
+            (supervisor,) = site.server.supervisors()
             everyone = site.server.processes()
             site.server.process.kill()
             site.server.process.wait(10)
@@ -109,7 +105,7 @@ class TestEnd:
     def test_supervisor_and_parent_are_killed(self, everyone):
         """Orphans of the supervisor learn of the server's end themselves."""
         site, processes = everyone
-        (supervisor,) = supervisors(site.server)
+        (supervisor,) = site.server.supervisors()
         workers = supervisor.children()
         assert len(workers) >= 7
         Process.at(starter(site.server)).signal(signal.SIGSTOP)  # so that it starts no other
@@ -157,10 +153,10 @@ class TestReplacement:
         def make(options=""):
             made = site(options)
             workers = [made.process()]
-            (old,) = supervisors(made.server)
+            (old,) = made.server.supervisors()
             old.signal(signal.SIGKILL)
             new = wait_until(
-                lambda: next((one for one in supervisors(made.server) if one != old), None),
+                lambda: next((one for one in made.server.supervisors() if one != old), None),
                 "another supervisor",
             )
             return made, workers[0], new
@@ -180,7 +176,7 @@ class TestReplacement:
 
     def test_requests_of_orphans_finish(self, site):
         site = site("threads=2")
-        (old,) = supervisors(site.server)
+        (old,) = site.server.supervisors()
         with site.waiting("held") as held:
             worker = Process.at(site.wait_for_entry("held"))
             old.signal(signal.SIGKILL)
@@ -204,10 +200,10 @@ class TestReplacement:
         """Its processes end with it; those of the next one are found where these were."""
         site = site()
         worker = site.process()
-        (old,) = supervisors(site.server)
+        (old,) = site.server.supervisors()
         old.signal(signal.SIGTERM)
         wait_until(lambda: not worker.is_alive, "the process to end")
-        wait_until(lambda: [one for one in supervisors(site.server) if one != old], "another supervisor")
+        wait_until(lambda: [one for one in site.server.supervisors() if one != old], "another supervisor")
         assert site.get("/pid").status_code == 200
         site.server.stop()
         assert list((site.server.root / "run").glob("*.sock")) == []
@@ -217,19 +213,19 @@ class TestReplacement:
         site.server.graceful()
         assert site.get("/pid").status_code == 200
         wait_until(lambda: not new.is_alive, "the supervisor of the past generation to end")
-        assert len(supervisors(site.server)) == 1
+        assert len(site.server.supervisors()) == 1
 
 
 @pytest.mark.differs(OWN, run=False)
 class TestGenerations:
     def test_a_graceful_restart_has_a_supervisor_of_its_own(self, site):
         site = site("processes=2")
-        (old,) = supervisors(site.server)
+        (old,) = site.server.supervisors()
         workers = old.children()
         site.server.graceful()
         wait_until(lambda: not old.is_alive, "the supervisor of the past generation to end")
         assert not any(worker.is_alive for worker in workers)
-        assert len(supervisors(site.server)) == 1
+        assert len(site.server.supervisors()) == 1
 
     def test_it_reads_the_groups_anew(self, start, servers):
         app = (servers.folder / "apps" / "daemon" / "site.wsgi").read_text()
@@ -283,11 +279,11 @@ class TestGenerations:
     @pytest.mark.provokes("WSGI1153")
     def test_one_that_is_killed_while_it_starts(self, slow):
         """Another one is started, and the processes of the first end."""
-        before = supervisors(slow)
+        before = slow.supervisors()
         since = slow.error_log.position()
         slow.process.send_signal(signal.SIGUSR1)
         first = wait_until(
-            lambda: next((one for one in supervisors(slow) if one not in before and one.children()), None),
+            lambda: next((one for one in slow.supervisors() if one not in before and one.children()), None),
             "the next supervisor and its processes",
         )
         orphans = first.children()
@@ -302,7 +298,7 @@ class TestGenerations:
     def test_one_that_is_killed_when_its_generation_has_ended(self, site):
         """Httpd does not replace it, and its processes end with the last request."""
         site = site("threads=2")
-        (old,) = supervisors(site.server)
+        (old,) = site.server.supervisors()
         with site.waiting("held") as held:
             worker = Process.at(site.wait_for_entry("held"))
             site.server.graceful()
@@ -315,7 +311,7 @@ class TestGenerations:
     def test_children_of_a_generation_without_groups_have_no_part_in_the_lifeline(self, site):
         """It tells processes of earlier generations that httpd's parent lives, so only that may hold it."""
         site = site("threads=2")
-        (old,) = supervisors(site.server)
+        (old,) = site.server.supervisors()
         number = next(word for word in old.command if word.startswith("--lifeline=")).partition("=")[2]
         lifeline = old.descriptors()[int(number)]
         with site.waiting("held") as held:
@@ -339,7 +335,7 @@ class TestGenerations:
         before = len(site.server.processes())
         parent = Process.at(site.server.process.pid)
         site.server.graceful()
-        wait_until(lambda: len(supervisors(site.server)) == 1, "one supervisor")
+        wait_until(lambda: len(site.server.supervisors()) == 1, "one supervisor")
         descriptors = len(parent.descriptors())
         for _ in range(5):
             site.server.graceful()
@@ -446,7 +442,7 @@ def test_the_server_holds_no_python(site):
     """Neither its parent nor the children that serve no embedded application."""
     site = site()
     site.pid()
-    ours = {process.pid for supervisor in supervisors(site.server) for process in supervisor.children()}
+    ours = {process.pid for supervisor in site.server.supervisors() for process in supervisor.children()}
     for process in site.server.processes():
         if process.pid not in ours:
             assert "libpython" not in Path(f"/proc/{process.pid}/maps").read_text()

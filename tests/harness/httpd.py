@@ -16,7 +16,7 @@ from harness.config import Config, as_apache
 from harness.error_log import HTTPD_LINE
 from harness.lane import Lane, MissingComponentError
 from harness.processes import Process
-from harness.server import Server, server_account
+from harness.server import Server
 
 _BASE_MODULES = ("authz_core", "authz_host", "alias", "mime", "dir", "env", "setenvif", "headers", "status")
 _READY = "resuming normal operations"
@@ -63,28 +63,20 @@ class Httpd(Server):
         *,
         mpm: Mpm | None = None,
         modules: Iterable[str] = (),
-        python_home: str | None = None,
-        python_path: str = "",
-        own_groups: bool = False,
-        names_user: bool = True,
         load_module: str | None = None,
         **options,
     ) -> None:
-        """`options` are those of `Server`. Without `names_user` the configuration says as whom it runs.
-
-        `python_home`, `python_path` and `own_groups` are for `Lane.mode_parts`.
-        """
+        """`options` are those of `Server`."""
         self.mpm = mpm or Mpm()
         self._modules = (*_BASE_MODULES, *modules)
         self._load = (
             f'LoadModule wsgi_module "{lane.module_file(session)}"' if load_module is None else load_module
         )
-        self._user = _server_user() if names_user else ""
-        self._mode = lane.mode_parts(python_home, python_path, own_groups=own_groups)
         super().__init__(folder, session, lane, config, **options)
 
     def configure(self, config: Config) -> None:
         modules = "\n".join(_load_line(name) for name in self._modules)
+        user = f"User {self._account}\nGroup {self._account}" if self._account else ""
         mode, test_lines = (self._filled_in(as_apache(lines)) for lines in (self._mode, config))
         self.config_file.write_text(f"""\
 ServerRoot "{self.root}"
@@ -97,7 +89,7 @@ Listen 127.0.0.1:{self.port}
 {self._load}
 {mode}
 {self.mpm.lines()}
-{self._user}
+{user}
 ErrorLog "{self.root}/logs/error.log"
 LogLevel notice wsgi:info
 CustomLog "{self.root}/logs/access.log" "%h %u \\"%r\\" %>s %B"
@@ -164,11 +156,6 @@ def _is_httpd(process: Process) -> bool:
         return process.command[0].endswith(("apache2", "httpd"))
     except ProcessLookupError:
         return False
-
-
-def _server_user() -> str:
-    account = server_account()
-    return f"User {account}\nGroup {account}" if account else ""
 
 
 @cache

@@ -16,7 +16,7 @@ from harness.error_log import NGINX_LINE
 from harness.httpd import Mpm
 from harness.lane import Lane, MissingComponentError
 from harness.processes import Process, everyone
-from harness.server import Server, server_account
+from harness.server import Server
 from harness.wait import wait_until
 
 _MIME_TYPES = Path("/etc/nginx/mime.types")
@@ -46,24 +46,16 @@ class Nginx(Server):
         listen: str = "",
         mpm: Mpm | None = None,
         modules: Iterable[str] = (),  # noqa: ARG002  (httpd's; what tests need of nginx is built in)
-        python_home: str | None = None,
-        python_path: str = "",
-        own_groups: bool = False,
-        names_user: bool = True,
         load_module: str | None = None,
         **options,
     ) -> None:
-        """`options` are those of `Server`. Without `names_user` the configuration says as whom it runs.
+        """`options` are those of `Server`.
 
         `http` and `main` are lines outside the `server` block, `listen` follows its address.
-        `python_home`, `python_path` and `own_groups` are for `Lane.mode_parts`.
         """
         self._http, self._main, self._listen = http, main, listen
         self._workers = mpm.processes if mpm else 1
         self._load = f'load_module "{lane.module_file(session)}";' if load_module is None else load_module
-        account = server_account() if names_user else None
-        self._user = f"user {account} {account};" if account else ""
-        self._mode = lane.mode_parts(python_home, python_path, own_groups=own_groups)
         super().__init__(folder, session, lane, config, **options)
 
     def configure(self, config: Config, *, http: str | None = None, main: str | None = None) -> None:
@@ -71,12 +63,13 @@ class Nginx(Server):
         self._main = self._main if main is None else main
         (self.root / "temporary").mkdir(exist_ok=True)
         temporary = "\n    ".join(f"{name}_temp_path {self.root}/temporary/{name};" for name in _TEMPORARY)
+        user = f"user {self._account} {self._account};" if self._account else ""
         mode, lines = as_nginx(self._mode), as_nginx(config)
         self.config_file.write_text(
             self._filled_in(f"""\
 {self._load}
 daemon off;
-{self._user}
+{user}
 worker_processes {self._workers};
 pid {self.root}/run/nginx.pid;
 error_log {self.root}/logs/error.log info;

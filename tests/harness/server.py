@@ -53,16 +53,23 @@ class Server:
         lane: Lane,
         config: Config,
         *,
+        python_home: str | None = None,
+        python_path: str = "",
+        own_groups: bool = False,
+        names_user: bool = True,
         files: Mapping[str, str | bytes] | None = None,
         folders: Iterable[str] = (),
         env: Mapping[str, str] | None = None,
     ) -> None:
         """Write the configuration and `files` (by path below the folder) into `folder`.
 
-        `folders` are made there too, and every user may write to them.
+        `folders` are made there too, and every user may write to them. `python_home`, `python_path` and
+        `own_groups` are for `Lane.mode_parts`. Without `names_user` the test's lines say as whom it runs.
         """
         self.root = folder
         self.lane = lane
+        self._mode = lane.mode_parts(python_home, python_path, own_groups=own_groups)
+        self._account = server_account() if names_user else None
         self.process: subprocess.Popen | None = None
         self._ports = [free_port() for _ in range(3)]
         self._status_port = free_port()
@@ -208,6 +215,14 @@ class Server:
         with contextlib.suppress(ProcessLookupError):
             found |= {process.pid: process for process in Process.at(parent).descendants()}
         return sorted(found.values(), key=lambda process: (process.pid != parent, process.pid))
+
+    def supervisors(self) -> list[Process]:
+        """Those that look after the processes of its daemon groups."""
+        return [process for process in self.processes() if process.is_supervisor]
+
+    def keepers(self) -> list[Process]:
+        """Those that start and replace supervisors for a server that cannot do it itself."""
+        return [process for process in self.processes() if process.is_keeper]
 
     def own_processes(self) -> list[Process]:
         """Those that run the server's own program: neither supervisor nor application."""

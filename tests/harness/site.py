@@ -75,6 +75,13 @@ class Site:
         self.wait_for_entry(name)
         return connection
 
+    def warm_up(self) -> None:
+        """Have each of its two processes load the script."""
+        with self.waiting("warm-0") as one, self.waiting("warm-1") as other:
+            for name, connection in (("warm-0", one), ("warm-1", other)):
+                self.release(name)
+                connection.response()
+
     def wait_for_shutdown(self, reason: str, count: int = 1) -> None:
         """Wait until it is logged that so many processes were told to end for that reason."""
         pattern = log_lines.shutdown(self.server.lane, reason)

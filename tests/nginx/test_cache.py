@@ -297,7 +297,7 @@ def test_a_hit_needs_no_process(start, letters):
         wait_until(lambda: server.busy() >= 2, "the thread to be taken")
         assert server.get("/app/text?size=9").content == letters(9)
         # The only thread is taken: nobody else can let it go but its process's end.
-        supervisor = next(process for process in server.processes() if process.is_supervisor)
+        (supervisor,) = server.supervisors()
         for worker in supervisor.children():
             Process.at(worker.pid).signal(9)
         assert not busy.read_to_end().endswith(b"second")

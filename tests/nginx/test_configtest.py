@@ -14,17 +14,6 @@ pytestmark = pytest.mark.allows(r"WSGI11\d\d")
 PAGES = "wsgi_pass ${apps}/nginx/pages.wsgi;"
 
 
-@pytest.fixture
-def verdict(new_server):
-    """`verdict(server lines, http=...)`: whether `nginx -t` accepts it, and what it says."""
-
-    def test(lines="", **options):
-        said = new_server(lines, **options).configtest()
-        return said.returncode == 0, said.stderr
-
-    return test
-
-
 GOOD = [
     "wsgi_pass /srv/site.wsgi;",
     "wsgi_pass /srv/site.wsgi:app;",

@@ -11,17 +11,6 @@ REPOSITORY = Path(__file__).parents[2]
 PASS = "wsgi_pass m;"
 
 
-@pytest.fixture
-def verdict(new_server):
-    """`verdict(server lines, http=...)`: whether `nginx -t` accepts it, and what it says."""
-
-    def test(lines="", **options):
-        said = new_server(lines, **options).configtest()
-        return said.returncode == 0, said.stderr
-
-    return test
-
-
 @pytest.mark.parametrize(
     "options",
     [

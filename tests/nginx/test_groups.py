@@ -23,15 +23,11 @@ def environ_of(server, path="/app", **options):
     return {key: value for key, (_type, value) in response.json().items()}
 
 
-def supervisors(server):
-    return [process for process in server.processes() if process.is_supervisor]
-
-
 def test_the_implicit_group(start):
     """Of locations that name none; it is one process."""
     server = start(f"location /app {{ {PAGES} }} location /other {{ {PAGES} }}")
     assert {environ_of(server, path)["mod_wsgi.process_group"] for path in ("/app", "/other")} == {"default"}
-    (supervisor,) = supervisors(server)
+    (supervisor,) = server.supervisors()
     assert len(supervisor.children()) == 1
     assert environ_of(server)["wsgi.multithread"] is True
 
@@ -40,8 +36,8 @@ def test_no_location_no_group(start):
     """A module that is loaded costs nothing."""
     server = start("location / { return 200 hello; }")
     assert server.get("/").text == "hello"
-    assert supervisors(server) == []
-    assert [process for process in server.processes() if process.is_keeper] == []
+    assert server.supervisors() == []
+    assert server.keepers() == []
 
 
 def test_there_is_no_implicit_one_beside_those_that_are_named(start):
@@ -50,7 +46,7 @@ def test_there_is_no_implicit_one_beside_those_that_are_named(start):
         http="wsgi_daemon_process one processes=2; wsgi_daemon_process two;",
     )
     assert environ_of(server)["mod_wsgi.process_group"] == "one"
-    (supervisor,) = supervisors(server)
+    (supervisor,) = server.supervisors()
     assert len(supervisor.children()) == 3
 
 
@@ -116,7 +112,7 @@ def test_the_users_of_processes(start):
     )
     environ_of(server)
     environ_of(server, "/one")
-    (supervisor,) = supervisors(server)
+    (supervisor,) = server.supervisors()
     users = {process.user for process in supervisor.children()}
     assert users == {pwd.getpwnam(name).pw_uid for name in (server_account(), "games")}
 
@@ -171,5 +167,5 @@ def test_many_workers_share_a_group(start):
     assert len(server.workers()) == 3
     pids = {environ_of(server)["mod_wsgi.server_pid"] for _ in range(60)}
     assert pids <= {str(worker.pid) for worker in server.workers()}
-    (supervisor,) = supervisors(server)
+    (supervisor,) = server.supervisors()
     assert len(supervisor.children()) == 1

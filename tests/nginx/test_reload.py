@@ -15,27 +15,11 @@ from harness.load import Load
 from harness.processes import Process, everyone
 from harness.wait import wait_until
 
-WARM = ("warm-0", "warm-1")
-
-
-def supervisors(server) -> list[Process]:
-    return [process for process in server.processes() if process.is_supervisor]
-
-
-def warm_up(site) -> None:
-    """Both processes of a site have loaded its script."""
-    connections = [site.waiting(name) for name in WARM]
-    for name in WARM:
-        site.release(name)
-    for connection in connections:
-        connection.response()
-        connection.socket.close()
-
 
 def test_ten_reloads_under_load(site):
     """No request is lost, none runs twice."""
     site = site("processes=2 threads=4", mpm=Mpm(processes=2))
-    warm_up(site)
+    site.warm_up()
     load = Load(site.server, site.shared / "notes")
     with load:
         for _ in range(10):
@@ -45,7 +29,7 @@ def test_ten_reloads_under_load(site):
     assert load.problems() == []
     notes = (site.shared / "notes").read_text().splitlines()
     assert len({line.split()[1] for line in notes}) >= 11
-    wait_until(lambda: len(supervisors(site.server)) == 1, "the supervisors of past generations to end")
+    wait_until(lambda: len(site.server.supervisors()) == 1, "the supervisors of past generations to end")
 
 
 def test_long_requests_outlive_several_reloads(site):
@@ -58,7 +42,7 @@ def test_long_requests_outlive_several_reloads(site):
     for name in ("two", "one"):
         site.release(name)
     assert [connection.response()[0].status for connection in held] == [200, 200]
-    wait_until(lambda: len(supervisors(site.server)) == 1, "the supervisors of past generations to end")
+    wait_until(lambda: len(site.server.supervisors()) == 1, "the supervisors of past generations to end")
 
 
 @pytest.mark.provokes("unknown directive")
@@ -95,7 +79,7 @@ def test_the_groups_are_read_anew(site):
     site.configure([Lines(nginx_http="wsgi_daemon_process second processes=2;")])
     site.server.graceful()
     (supervisor,) = wait_until(
-        lambda: len(supervisors(site.server)) == 1 and supervisors(site.server), "one supervisor"
+        lambda: len(site.server.supervisors()) == 1 and site.server.supervisors(), "one supervisor"
     )
     wait_until(lambda: len(supervisor.children()) == 3, "three processes")
 
@@ -106,11 +90,8 @@ def test_all_groups_go(site):
     site.server.configure("location / { return 200 none; }")
     site.server.graceful()
     assert site.server.get("/").text == "none"
-    wait_until(lambda: supervisors(site.server) == [], "the supervisor to end")
-    wait_until(
-        lambda: [process for process in site.server.processes() if process.is_keeper] == [],
-        "the keeper to end",
-    )
+    wait_until(lambda: site.server.supervisors() == [], "the supervisor to end")
+    wait_until(lambda: site.server.keepers() == [], "the keeper to end")
 
 
 @pytest.mark.provokes("exited on signal 9")
@@ -122,7 +103,7 @@ def test_a_worker_of_nginx_that_dies(site):
     worker.signal(signal.SIGKILL)
     wait_until(lambda: any(process != worker for process in site.server.workers()), "another worker of nginx")
     assert site.pid() in pids or site.get("/pid").status_code == 200
-    supervisor = supervisors(site.server)
+    supervisor = site.server.supervisors()
     assert len(supervisor) == 1
 
 
@@ -143,11 +124,11 @@ def test_descriptors_of_the_master_do_not_pile_up(site):
     site = site("processes=2")
     master = Process.at(site.server.process.pid)
     site.server.graceful()
-    wait_until(lambda: len(supervisors(site.server)) == 1, "one supervisor")
+    wait_until(lambda: len(site.server.supervisors()) == 1, "one supervisor")
     before = len(master.descriptors())
     for _ in range(5):
         site.server.graceful()
-    wait_until(lambda: len(supervisors(site.server)) == 1, "one supervisor")
+    wait_until(lambda: len(site.server.supervisors()) == 1, "one supervisor")
     assert len(master.descriptors()) <= before
 
 

@@ -26,14 +26,6 @@ from harness.wait import wait_until
 GROUPS = [Group("one", "processes=2"), Group("two")]
 
 
-def keepers(server) -> list[Process]:
-    return [process for process in server.processes() if process.is_keeper]
-
-
-def supervisors(server) -> list[Process]:
-    return [process for process in server.processes() if process.is_supervisor]
-
-
 def workers(supervisor: Process, count: int) -> list[Process]:
     """The supervisor's processes, once there are so many."""
     return wait_until(
@@ -54,7 +46,7 @@ def sockets(server) -> list[Path]:
 def running(start):
     """A server with its keeper, supervisor and the three processes of its groups."""
     server = start(GROUPS)
-    (keeper,), (supervisor,) = keepers(server), supervisors(server)
+    (keeper,), (supervisor,) = server.keepers(), server.supervisors()
     return server, keeper, supervisor, workers(supervisor, 3)
 
 
@@ -189,7 +181,7 @@ class TestReload:
         wait_until(lambda: not keeper.is_alive, "the old keeper to end")
         assert not supervisor.is_alive
         assert not any(process.is_alive for process in processes)
-        (new_keeper,), (new_supervisor,) = keepers(server), supervisors(server)
+        (new_keeper,), (new_supervisor,) = server.keepers(), server.supervisors()
         assert new_supervisor.parent == new_keeper.pid
         assert len(workers(new_supervisor, 3)) == 3
         assert len(sockets(server)) == 2
@@ -202,14 +194,14 @@ class TestReload:
             client.send(b"GET / HTTP/1.1\r\n")
             time.sleep(0.2)
             server.graceful()
-            wait_until(lambda: len(supervisors(server)) == 2, "the new generation")
+            wait_until(lambda: len(server.supervisors()) == 2, "the new generation")
             time.sleep(0.5)
             assert keeper.is_alive
             assert supervisor.is_alive
             assert all(process.is_alive for process in processes)
         wait_until(lambda: not keeper.is_alive, "the old keeper to end")
         assert not any(process.is_alive for process in processes)
-        assert len(supervisors(server)) == 1
+        assert len(server.supervisors()) == 1
 
     @pytest.mark.provokes("WSGI1150")
     def test_one_that_fails_changes_nothing(self, running):
@@ -233,8 +225,8 @@ class TestReload:
         server.configure(config)
         server.process.send_signal(signal.SIGHUP)
         server.error_log.wait_for(words, since, timeout=30)
-        wait_until(lambda: len(supervisors(server)) == 1, "what was started in vain to end")
-        assert (keepers(server), supervisors(server)) == ([keeper], [supervisor])
+        wait_until(lambda: len(server.supervisors()) == 1, "what was started in vain to end")
+        assert (server.keepers(), server.supervisors()) == ([keeper], [supervisor])
         assert all(process.is_alive for process in [*own, *processes])
         assert len(sockets(server)) == 2
 
@@ -242,9 +234,9 @@ class TestReload:
         """It blocks signals, ignores some, and has no mask for files."""
         server, *_ = running
         server.graceful()
-        wait_until(lambda: len(supervisors(server)) == 1, "one supervisor")
-        (supervisor,) = supervisors(server)
-        for process in [*keepers(server), supervisor, *workers(supervisor, 3)]:
+        wait_until(lambda: len(server.supervisors()) == 1, "one supervisor")
+        (supervisor,) = server.supervisors()
+        for process in [*server.keepers(), supervisor, *workers(supervisor, 3)]:
             assert int(process.status("Umask"), 8) == 0o022
             assert int(process.status("SigBlk"), 16) == 0
             # Python itself ignores two; 32 and 33 are the C library's, which lets nobody set them.
@@ -259,24 +251,24 @@ class TestReload:
         server, *_ = running
         master = Process.at(server.process.pid)
         server.graceful()
-        wait_until(lambda: len(supervisors(server)) == 1, "one supervisor")
+        wait_until(lambda: len(server.supervisors()) == 1, "one supervisor")
         descriptors, processes = len(master.descriptors()), len(server.processes())
         for _ in range(4):
             server.graceful()
-            wait_until(lambda: len(supervisors(server)) == 1, "one supervisor")
+            wait_until(lambda: len(server.supervisors()) == 1, "one supervisor")
         assert len(master.descriptors()) <= descriptors
         wait_until(lambda: len(server.processes()) <= processes, "the processes of past generations to end")
         assert len(sockets(server)) == 2
 
     def test_groups_can_come_and_go(self, start):
         server = start([])
-        assert keepers(server) == []
+        assert server.keepers() == []
         server.configure(GROUPS)
         server.graceful()
-        wait_until(lambda: len(supervisors(server)) == 1, "a supervisor")
+        wait_until(lambda: len(server.supervisors()) == 1, "a supervisor")
         server.configure([])
         server.graceful()
-        wait_until(lambda: keepers(server) + supervisors(server) == [], "no supervisor")
+        wait_until(lambda: server.keepers() + server.supervisors() == [], "no supervisor")
         assert sockets(server) == []
 
 
@@ -328,8 +320,8 @@ class TestReplacement:
         assert (entry.level, entry.pid) == ("error", keeper.pid)
         assert f"(pid={supervisor.pid})" in entry.text
         assert "signal 9 (SIGKILL)" in entry.text
-        wait_until(lambda: supervisors(server) not in ([], [supervisor]), "another supervisor")
-        (later,) = supervisors(server)
+        wait_until(lambda: server.supervisors() not in ([], [supervisor]), "another supervisor")
+        (later,) = server.supervisors()
         assert later.parent == keeper.pid
         workers(later, 3)
         wait_until(lambda: not any(process.is_alive for process in processes), "the orphans to end")
@@ -338,10 +330,10 @@ class TestReplacement:
     def test_a_reload_after_it(self, running):
         server, keeper, supervisor, _processes = running
         supervisor.signal(signal.SIGKILL)
-        wait_until(lambda: supervisors(server) not in ([], [supervisor]), "another supervisor")
+        wait_until(lambda: server.supervisors() not in ([], [supervisor]), "another supervisor")
         server.graceful()
         wait_until(lambda: not keeper.is_alive, "the old keeper to end")
-        assert len(supervisors(server)) == 1
+        assert len(server.supervisors()) == 1
 
     @pytest.mark.provokes("WSGI1202")
     def test_a_killed_keeper(self, running):
@@ -356,7 +348,7 @@ class TestReplacement:
         )
         server.graceful()
         wait_until(lambda: not supervisor.is_alive, "the old supervisor to end")
-        assert len(keepers(server)) == 1
+        assert len(server.keepers()) == 1
         assert len(sockets(server)) == 2
 
     @pytest.mark.allows("exited on signal")
@@ -413,7 +405,7 @@ class TestOneProcess:
 
     def test_start_and_end(self, start):
         server = start(GROUPS, main="master_process off;")
-        (keeper,), (supervisor,) = keepers(server), supervisors(server)
+        (keeper,), (supervisor,) = server.keepers(), server.supervisors()
         processes = workers(supervisor, 3)
         assert server.workers() == []
         server.process.send_signal(signal.SIGTERM)
@@ -423,9 +415,9 @@ class TestOneProcess:
 
     def test_a_reload_has_a_generation_of_its_own(self, start):
         server = start(GROUPS, main="master_process off;")
-        (old,) = supervisors(server)
+        (old,) = server.supervisors()
         server.process.send_signal(signal.SIGHUP)
-        wait_until(lambda: len(supervisors(server)) == 2, "another supervisor")
+        wait_until(lambda: len(server.supervisors()) == 2, "another supervisor")
         # nginx looks every 30 seconds whether an old configuration is still in use.
         assert old.is_alive
 

@@ -169,6 +169,7 @@ def test_a_full_queue(start):
         assert all(int(head.get("Retry-After")) > 0 for head in refused)
         assert {head.status for head in heads} == {200, 503}
         assert took(began) < 5
+    server.error_log.wait_for(r"WSGI0116: .* its queue is full \(listen_backlog=2\)")
 
 
 def test_static_pages_do_not_wait(start):

@@ -66,7 +66,7 @@ impl<'a> Attempt<'a> {
         has_ticket: bool,
     ) -> Self {
         connection.sequence += 1;
-        let reply = Reply::new(connection.hello, settings.header_buffer_size);
+        let reply = Reply::new(connection.hello, settings);
         let patience = Patience::new(settings.socket_timeout);
         Self { settings, board, connection, has_ticket, reply, patience }
     }
@@ -323,10 +323,10 @@ impl<'a> Attempt<'a> {
     }
 
     fn timed_out(&self) -> Answer {
-        let limit = self.settings.socket_timeout.unwrap_or_default();
+        let (limit, dialect) = (self.settings.socket_timeout.unwrap_or_default(), self.settings.dialect);
         match self.reply.stage {
-            Stage::Silent => self.failed(Problem::NoHead(self.reply.pid(), limit)),
-            Stage::Head => self.failed(Problem::NoMore(self.reply.pid(), limit)),
+            Stage::Silent => self.failed(Problem::NoHead(self.reply.pid(), limit, dialect)),
+            Stage::Head => self.failed(Problem::NoMore(self.reply.pid(), limit, dialect)),
             // The client has the whole of it.
             Stage::Complete => Answer::Over(Outcome::Sent, None),
         }

@@ -49,7 +49,7 @@ impl GroupClient {
             return self.refuse(&Problem::NoThreads, view, exchange);
         }
         if let Some(owner) = self.settings.script_owner
-            && let Err(offence) = ownership::check(owner, &view.target)
+            && let Err(offence) = ownership::check(owner, &view.target, self.settings.dialect)
         {
             return self.refuse(&Problem::Owner(offence), view, exchange);
         }
@@ -107,7 +107,7 @@ impl GroupClient {
                 }
                 Answer::Again(again) => again,
             };
-            match retries.count(again, self.settings.processes, self.settings.connect_timeout) {
+            match retries.count(again, &self.settings, self.settings.connect_timeout) {
                 Ok(pause) => std::thread::sleep(pause.unwrap_or_default()),
                 Err(problem) => return self.refuse(&problem, view, exchange),
             }
@@ -122,26 +122,23 @@ impl GroupClient {
         {
             return Ok((connection, true));
         }
-        let path = || self.settings.socket.display().to_string();
-        let unconnected =
-            |error| Problem::Connect { path: path(), uid: rustix::process::geteuid().as_raw(), error };
-        let address = self.address.as_ref().map_err(|error| unconnected((*error).into()))?;
+        let unconnected = |error| Problem::unconnected(error, &self.settings);
+        let address =
+            self.address.as_ref().map_err(|error| unconnected(ConnectError::Other((*error).into())))?;
         let bound = look(self.settings.socket_timeout);
         let mut since = None;
         loop {
             match Socket::connect(address, bound) {
                 Ok(socket) => return Ok((Connection::new(socket), false)),
-                Err(ConnectError::Socket(error)) => return Err(Problem::Socket(error)),
-                Err(ConnectError::QueueFull) => return Err(Problem::QueueFull(self.settings.backlog)),
-                Err(ConnectError::Other(error)) => return Err(unconnected(error)),
                 Err(ConnectError::Refused) => {
                     let limit = self.settings.connect_timeout;
                     let rest = limit.saturating_sub(since.get_or_insert_with(Instant::now).elapsed());
                     if rest.is_zero() {
-                        return Err(Problem::Unreachable { limit, path: path() });
+                        return Err(unconnected(ConnectError::Refused));
                     }
                     std::thread::sleep(rest.min(PAUSE));
                 }
+                Err(error) => return Err(unconnected(error)),
             }
         }
     }

@@ -7,6 +7,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use oxwsgi_core::config::ScriptOwner;
+use oxwsgi_core::dialect::Dialect;
 use oxwsgi_core::report::Number;
 use oxwsgi_core::request::{ScriptKind, Target};
 
@@ -15,12 +16,13 @@ const OTHERS_WRITE: u32 = 0o002;
 
 /// Why a script does not run in its group.
 #[derive(Debug, thiserror::Error)]
-#[error("{what} {} {wrong}", path.display())]
+#[error("{what} {} {}", path.display(), wrong.text(*dialect))]
 pub struct Offence {
     what: What,
     path: PathBuf,
     wanted: ScriptOwner,
     wrong: Wrong,
+    dialect: Dialect,
 }
 
 /// What is looked at.
@@ -35,20 +37,37 @@ enum What {
     Module,
 }
 
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug)]
 enum Wrong {
-    #[error("cannot be looked at, which script-user and script-group need: {0}")]
     Unseen(io::Error),
-    #[error("is found by its name, and script-user and script-group need the path of a script file")]
+    /// A module has none.
     NoPath,
-    #[error("belongs to uid {0}, and script-user={1}")]
+    /// Whose it is, and whose it is to be.
     User(u32, u32),
-    #[error("belongs to gid {0}, and script-group={1}")]
     Group(u32, u32),
-    #[error("is writable to group (mode {0:04o}), which script-user does not allow")]
+    /// Its mode.
     GroupWrites(u32),
-    #[error("is writable to world (mode {0:04o}), which script-user and script-group do not allow")]
     WorldWrites(u32),
+}
+
+impl Wrong {
+    fn text(&self, dialect: Dialect) -> String {
+        let (user, group) = (dialect.option("script-user"), dialect.option("script-group"));
+        match self {
+            Self::Unseen(error) => format!("cannot be looked at, which {user} and {group} need: {error}"),
+            Self::NoPath => {
+                format!("is found by its name, and {user} and {group} need the path of a script file")
+            }
+            Self::User(found, wanted) => format!("belongs to uid {found}, and {user}={wanted}"),
+            Self::Group(found, wanted) => format!("belongs to gid {found}, and {group}={wanted}"),
+            Self::GroupWrites(mode) => {
+                format!("is writable to group (mode {mode:04o}), which {user} does not allow")
+            }
+            Self::WorldWrites(mode) => {
+                format!("is writable to world (mode {mode:04o}), which {user} and {group} do not allow")
+            }
+        }
+    }
 }
 
 impl Offence {
@@ -77,14 +96,21 @@ impl Offence {
 
 /// Looks at the script of a request and at its folder. Where a module will be found, and so whose it is, cannot be told
 /// from its name.
-pub fn check(wanted: ScriptOwner, target: &Target<'_>) -> Result<(), Offence> {
+pub fn check(wanted: ScriptOwner, target: &Target<'_>, dialect: Dialect) -> Result<(), Offence> {
     let script = Path::new(OsStr::from_bytes(target.script.as_slice()));
     if target.script_kind == ScriptKind::Module {
-        return Err(Offence { what: What::Module, path: script.into(), wanted, wrong: Wrong::NoPath });
+        let (what, wrong) = (What::Module, Wrong::NoPath);
+        return Err(Offence { what, path: script.into(), wanted, wrong, dialect });
     }
     let folder = script.parent().unwrap_or(Path::new("/"));
     for (what, path) in [(What::Script, script), (What::Folder, folder)] {
-        check_one(wanted, path).map_err(|wrong| Offence { what, path: path.into(), wanted, wrong })?;
+        check_one(wanted, path).map_err(|wrong| Offence {
+            what,
+            path: path.into(),
+            wanted,
+            wrong,
+            dialect,
+        })?;
     }
     Ok(())
 }
@@ -126,7 +152,7 @@ mod tests {
             let script = self.0.join("a.wsgi");
             let number = |wanted| {
                 let target = Target { script: script.as_os_str().as_bytes().into(), ..Target::default() };
-                check(wanted, &target).map_or_else(|offence| offence.number().0, |()| 0)
+                check(wanted, &target, Dialect::Httpd).map_or_else(|offence| offence.number().0, |()| 0)
             };
             (
                 number(ScriptOwner::User(found.uid() + other_user)),
@@ -163,9 +189,28 @@ mod tests {
     #[test]
     fn what_cannot_be_seen_does_not_run() {
         let target = Target { script: "/no/such/script.wsgi".into(), ..Target::default() };
-        let offence = check(ScriptOwner::User(0), &target).unwrap_err();
+        let offence = check(ScriptOwner::User(0), &target, Dialect::Httpd).unwrap_err();
         assert_eq!(offence.number().0, 162);
         assert!(offence.to_string().contains("/no/such/script.wsgi"), "{offence}");
+    }
+
+    #[test]
+    fn options_are_called_what_they_are_in_the_configuration() {
+        let texts = |dialect| {
+            let error = io::Error::from(io::ErrorKind::NotFound);
+            [
+                Wrong::Unseen(error),
+                Wrong::NoPath,
+                Wrong::User(1, 2),
+                Wrong::Group(1, 2),
+                Wrong::GroupWrites(0o20),
+                Wrong::WorldWrites(0o2),
+            ]
+            .map(|wrong| wrong.text(dialect))
+        };
+        let httpd = texts(Dialect::Httpd);
+        assert!(httpd.iter().all(|text| text.contains("script-user") || text.contains("script-group=2")));
+        assert_eq!(texts(Dialect::Nginx), httpd.map(|text| text.replace("script-", "script_")));
     }
 
     #[test]
@@ -173,7 +218,7 @@ mod tests {
         let target =
             Target { script: "shop.web".into(), script_kind: ScriptKind::Module, ..Target::default() };
         for (wanted, number) in [(ScriptOwner::User(0), 162), (ScriptOwner::Group(0), 153)] {
-            let offence = check(wanted, &target).unwrap_err();
+            let offence = check(wanted, &target, Dialect::Httpd).unwrap_err();
             assert_eq!(offence.number().0, number);
             assert!(
                 offence.to_string().starts_with("WSGI module shop.web is found by its name"),

@@ -1,13 +1,16 @@
 //! What can go wrong between a server and a group's processes: for the operator a numbered line, for the client a
-//! status.
+//! status. Options are called what they are in the configuration of the server.
 
 use std::io;
 use std::time::Duration;
 
+use oxwsgi_core::dialect::Dialect;
 use oxwsgi_core::report::Number;
 use oxwsgi_core::wire::WireError;
 
+use crate::connecting::ConnectError;
 use crate::ending::Ending;
+use crate::settings::ClientSettings;
 
 /// Why a request has no reply, or not all of it. [`Display`](std::fmt::Display) is the text for the log, without the
 /// number.
@@ -21,16 +24,22 @@ pub enum Problem {
     NoThreads,
     /// As many requests wait for a thread as may.
     #[error(
-        "all its threads are busy and its queue is full (listen-backlog={0}); the client is told to come again later"
+        "all its threads are busy and its queue is full ({}={}); the client is told to come again later",
+        .1.option("listen-backlog"), .0
     )]
-    QueueFull(u32),
+    QueueFull(u32, Dialect),
     /// Nobody takes connections.
-    #[error("none of its processes could be reached within {} seconds (connect-timeout) at {path}", limit.as_secs_f64())]
+    #[error(
+        "none of its processes could be reached within {} seconds ({}) at {path}",
+        limit.as_secs_f64(), dialect.option("connect-timeout")
+    )]
     Unreachable {
         /// How long was tried.
         limit: Duration,
         /// The socket.
         path: String,
+        /// The server's.
+        dialect: Dialect,
     },
     /// The socket cannot be connected to.
     #[error("its socket {path} cannot be connected to as user with uid={uid}: {error}")]
@@ -54,14 +63,20 @@ pub enum Problem {
     #[error("{0} times in a row a process closed the connection before it took the request")]
     NotTaken(u32),
     /// It has waited too long.
-    #[error("the request has waited for a thread longer than queue-timeout allows")]
-    TooOld,
+    #[error("the request has waited for a thread longer than {} allows", .0.option("queue-timeout"))]
+    TooOld(Dialect),
     /// Nothing comes.
-    #[error("Timeout when reading response headers from its process{}; socket-timeout is {} seconds", by(*.0), .1.as_secs())]
-    NoHead(Option<u32>, Duration),
+    #[error(
+        "Timeout when reading response headers from its process{}; {} is {} seconds",
+        by(*.0), .2.option("socket-timeout"), .1.as_secs()
+    )]
+    NoHead(Option<u32>, Duration, Dialect),
     /// Nothing comes any more.
-    #[error("Timeout when reading the response from its process{}; socket-timeout is {} seconds", by(*.0), .1.as_secs())]
-    NoMore(Option<u32>, Duration),
+    #[error(
+        "Timeout when reading the response from its process{}; {} is {} seconds",
+        by(*.0), .2.option("socket-timeout"), .1.as_secs()
+    )]
+    NoMore(Option<u32>, Duration, Dialect),
     /// The process has closed the connection or ended.
     #[error("{0}, and the client gets no reply")]
     GoneBeforeHead(Ending),
@@ -72,8 +87,10 @@ pub enum Problem {
     #[error("the response cannot be read from its process{}: {}", by(*.0), .1)]
     Read(Option<u32>, io::Error),
     /// A header is longer than `header-buffer-size`.
-    #[error("a line of the response's head is longer than header-buffer-size ({0} bytes)")]
-    LongLine(usize),
+    #[error(
+        "a line of the response's head is longer than {} ({} bytes)", .1.option("header-buffer-size"), .0
+    )]
+    LongLine(usize, Dialect),
     /// What the process sends is no frame.
     #[error("its process{} sent {}, which is refused", by(*.0), .1)]
     Frame(Option<u32>, WireError),
@@ -110,19 +127,34 @@ fn by(pid: Option<u32>) -> String {
 }
 
 impl Problem {
+    /// There is no connection to the group, and it was tried for as long as is to be.
+    pub fn unconnected(error: ConnectError, settings: &ClientSettings) -> Self {
+        let (path, dialect) = (|| settings.socket.display().to_string(), settings.dialect);
+        match error {
+            ConnectError::Socket(error) => Self::Socket(error),
+            ConnectError::QueueFull => Self::QueueFull(settings.backlog, dialect),
+            ConnectError::Refused => {
+                Self::Unreachable { limit: settings.connect_timeout, path: path(), dialect }
+            }
+            ConnectError::Other(error) => {
+                Self::Connect { path: path(), uid: rustix::process::geteuid().as_raw(), error }
+            }
+        }
+    }
+
     /// The number of its message.
     pub const fn number(&self) -> Number {
         Number(match self {
             Self::Socket(_) => 115,
-            Self::QueueFull(_) | Self::Unreachable { .. } => 116,
+            Self::QueueFull(..) | Self::Unreachable { .. } => 116,
             Self::Connect { .. } => 117,
             Self::GoneAfterHead(_) => 119,
             Self::Write(_) => 120,
             Self::LongRequest(_) => 121,
             Self::GivenBack(_) => 124,
             Self::OutsideRoot { .. } => 81,
-            Self::TooOld => 84,
-            Self::LongLine(_) => 144,
+            Self::TooOld(_) => 84,
+            Self::LongLine(..) => 144,
             Self::NoHead(..) => 145,
             Self::GoneBeforeHead(_) => 146,
             Self::Read(..) => 147,
@@ -141,13 +173,13 @@ impl Problem {
         match self {
             Self::Socket(_)
             | Self::LongRequest(_)
-            | Self::LongLine(_)
+            | Self::LongLine(..)
             | Self::Write(_)
             | Self::Descriptor(_)
             | Self::NoThreads
             | Self::OutsideRoot { .. } => 500,
-            Self::QueueFull(_) | Self::Unreachable { .. } | Self::Connect { .. } | Self::GivenBack(_) => 503,
-            Self::TooOld | Self::NoHead(..) | Self::NoMore(..) => 504,
+            Self::QueueFull(..) | Self::Unreachable { .. } | Self::Connect { .. } | Self::GivenBack(_) => 503,
+            Self::TooOld(_) | Self::NoHead(..) | Self::NoMore(..) => 504,
             Self::GoneBeforeHead(_)
             | Self::GoneAfterHead(_)
             | Self::Read(..)
@@ -162,10 +194,41 @@ impl Problem {
     /// When the client may come again, where that helps.
     pub const fn retry_after(&self) -> Option<Duration> {
         match self {
-            Self::QueueFull(_) | Self::Unreachable { .. } | Self::GivenBack(_) => {
+            Self::QueueFull(..) | Self::Unreachable { .. } | Self::GivenBack(_) => {
                 Some(Duration::from_secs(5))
             }
             _ => None,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn options_are_called_what_they_are_in_the_configuration() {
+        let texts = |dialect| {
+            let (limit, path) = (Duration::from_secs(5), "/run/s".to_owned());
+            [
+                Problem::QueueFull(100, dialect),
+                Problem::Unreachable { limit, path, dialect },
+                Problem::TooOld(dialect),
+                Problem::NoHead(Some(7), limit, dialect),
+                Problem::NoMore(None, limit, dialect),
+                Problem::LongLine(9, dialect),
+            ]
+            .map(|problem| problem.to_string())
+        };
+        let httpd = [
+            "all its threads are busy and its queue is full (listen-backlog=100); the client is told to come again later",
+            "none of its processes could be reached within 5 seconds (connect-timeout) at /run/s",
+            "the request has waited for a thread longer than queue-timeout allows",
+            "Timeout when reading response headers from its process (pid=7); socket-timeout is 5 seconds",
+            "Timeout when reading the response from its process; socket-timeout is 5 seconds",
+            "a line of the response's head is longer than header-buffer-size (9 bytes)",
+        ];
+        assert_eq!(texts(Dialect::Httpd), httpd);
+        assert_eq!(texts(Dialect::Nginx), httpd.map(|text| text.replace('-', "_")));
     }
 }

@@ -4,6 +4,7 @@
 use std::os::fd::{AsRawFd, OwnedFd};
 
 use oxwsgi_core::borrowed::Slice;
+use oxwsgi_core::dialect::Dialect;
 use oxwsgi_core::exchange::{FlowError, Head, Outcome, RetryReason, Send};
 use oxwsgi_core::os::file::regular_size;
 use oxwsgi_core::report::Level;
@@ -14,6 +15,7 @@ use crate::fields::JoinedFields;
 use crate::pieces::Pieces;
 use crate::problem::Problem;
 use crate::received::Enclosed;
+use crate::settings::ClientSettings;
 
 /// How far a reply has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -71,6 +73,8 @@ pub struct Reply {
     file: File,
     /// The longest line of the head.
     longest_line: usize,
+    /// What the setting for that is called in.
+    dialect: Dialect,
 }
 
 /// How the frames of a connection go on.
@@ -108,7 +112,7 @@ impl From<FlowError> for Fault {
 
 impl Reply {
     /// A reply of which nothing has come. `hello` is known where the connection was used before.
-    pub const fn new(hello: Option<Hello>, longest_line: usize) -> Self {
+    pub const fn new(hello: Option<Hello>, settings: &ClientSettings) -> Self {
         Self {
             hello,
             is_head_request: false,
@@ -124,7 +128,8 @@ impl Reply {
             is_under_way: false,
             descriptor: None,
             file: File::No,
-            longest_line,
+            longest_line: settings.header_buffer_size,
+            dialect: settings.dialect,
         }
     }
 
@@ -290,7 +295,7 @@ impl Reply {
         if is_long(head.status_line.len())
             || head.headers.iter().any(|field| is_long(field.name.len() + field.value.len() + 2))
         {
-            return Err(Fault::Problem(Problem::LongLine(self.longest_line)));
+            return Err(Fault::Problem(Problem::LongLine(self.longest_line, self.dialect)));
         }
         let allows_body = !self.is_head_request && !matches!(head.status, 204 | 304);
         self.declared = u64::try_from(head.content_length).ok().filter(|_| allows_body);

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use oxwsgi_core::exchange::RetryReason;
 
 use crate::problem::Problem;
+use crate::settings::ClientSettings;
 
 /// Between two attempts to reach a group that nobody is there for.
 pub const PAUSE: Duration = Duration::from_millis(125);
@@ -32,18 +33,18 @@ impl Retries {
         self.given_back == 0 && self.not_taken == 0
     }
 
-    /// Counts one more, of a group with so many processes: how long to wait before the next, when there have been many; a
-    /// problem when there have been too many, for longer than `patience`.
+    /// Counts one more: how long to wait before the next, when there have been many; a problem when there have been too many,
+    /// for longer than `patience`.
     pub fn count(
         &mut self,
         again: Again,
-        processes: u32,
+        settings: &ClientSettings,
         patience: Duration,
     ) -> Result<Option<Duration>, Problem> {
         let elapsed = self.since.get_or_insert_with(Instant::now).elapsed();
-        let most = processes.saturating_mul(2).saturating_add(1);
+        let most = settings.processes.saturating_mul(2).saturating_add(1);
         match again {
-            Again::GivenBack(RetryReason::TooOld) => return Err(Problem::TooOld),
+            Again::GivenBack(RetryReason::TooOld) => return Err(Problem::TooOld(settings.dialect)),
             Again::GivenBack(reason) => {
                 self.given_back += 1;
                 // All of its processes may have to be replaced, and be found out one by one.

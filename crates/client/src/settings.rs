@@ -1,13 +1,18 @@
 //! What a client knows of its group from the configuration.
 
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use oxwsgi_core::config::ScriptOwner;
+use oxwsgi_core::config::{DaemonGroup, ScriptOwner};
+use oxwsgi_core::dialect::Dialect;
 
 /// The settings of one daemon group (`WSGIDaemonProcess`) that its clients need, defaults applied.
 #[derive(Clone, Debug)]
 pub struct ClientSettings {
+    /// What messages call its options.
+    pub dialect: Dialect,
     /// Its name.
     pub name: Box<[u8]>,
     /// Path of its socket.
@@ -30,4 +35,24 @@ pub struct ClientSettings {
     pub root: Option<Box<[u8]>>,
     /// Whose scripts run in it (`script-user`, `script-group`).
     pub script_owner: Option<ScriptOwner>,
+}
+
+impl ClientSettings {
+    /// What is configured for `group`, which has its socket there. `timeout` is the server's own for what `socket-timeout`
+    /// does not say; `None` is for ever.
+    pub fn of(group: &DaemonGroup, socket: &[u8], timeout: Option<Duration>, dialect: Dialect) -> Self {
+        Self {
+            dialect,
+            name: group.name.clone(),
+            socket: OsStr::from_bytes(socket).into(),
+            processes: group.processes,
+            backlog: group.listen_backlog,
+            connect_timeout: group.connect_timeout,
+            socket_timeout: group.limits.socket.or(timeout),
+            header_buffer_size: group.header_buffer_size as usize,
+            response_socket_timeout: group.response_socket_timeout.or(group.limits.socket),
+            root: group.chroot.clone(),
+            script_owner: group.script_owner,
+        }
+    }
 }

@@ -4,6 +4,7 @@ use std::io::{self, IoSliceMut};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::Duration;
 
+use oxwsgi_core::os::ready;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::{Errno, ioctl_fionbio};
 use rustix::net::sockopt::{Timeout, set_socket_timeout};
@@ -140,7 +141,5 @@ pub fn wait_for_client(connection: BorrowedFd<'_>, is_read: bool, limit: Duratio
 /// Whether nobody is at the other end of a connection any more, in either direction. A client that has only said all it
 /// has to say still waits for its reply.
 pub fn is_broken(connection: BorrowedFd<'_>) -> bool {
-    let mut entries = [PollFd::from_borrowed_fd(connection, PollFlags::empty())];
-    let polled = poll(&mut entries, Some(&Timespec::default()));
-    polled.is_ok() && entries[0].revents().intersects(PollFlags::HUP | PollFlags::ERR)
+    ready(connection, PollFlags::empty()).intersects(PollFlags::HUP | PollFlags::ERR)
 }

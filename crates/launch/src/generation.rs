@@ -333,10 +333,8 @@ fn await_packet(control: &OwnedFd, deadline: Instant) -> Result<bool, LaunchErro
         if rest.is_zero() {
             return Ok(false);
         }
-        let limit = Timespec {
-            tv_sec: i64::try_from(rest.as_secs()).unwrap_or(0),
-            tv_nsec: i64::from(rest.subsec_nanos()),
-        };
+        let limit =
+            Timespec::try_from(rest).map_err(|error| LaunchError::Prepare(io::Error::other(error)))?;
         match poll(&mut [PollFd::new(control, PollFlags::IN)], Some(&limit)) {
             Ok(0) | Err(rustix::io::Errno::INTR) => {}
             Ok(_) => return Ok(true),

@@ -16,4 +16,5 @@ mod tests;
 pub use error::LaunchError;
 pub use generation::{Generation, Leftovers};
 pub use lifeline::Lifeline;
+pub use program::look_at;
 pub use replacing::Replacing;

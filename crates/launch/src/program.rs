@@ -17,6 +17,22 @@ use rustix::io::write;
 /// A supervisor that failed has nothing left to do.
 const PARTING: Duration = Duration::from_secs(2);
 
+/// Looks whether there is such a program, before anything is started.
+///
+/// # Errors
+/// Names it, what is wrong and the cure, in words that go on from who needs it.
+pub fn look_at(program: &Path) -> Result<(), String> {
+    let wrong = match program.metadata() {
+        Ok(found) if found.is_file() => return Ok(()),
+        Ok(_) => "is not a file".to_owned(),
+        Err(error) => format!("cannot be used: {error}"),
+    };
+    Err(format!(
+        "the program {}, which {wrong}; install oxwsgi again, which puts it beside the server's module",
+        program.display()
+    ))
+}
+
 /// Waits for the end of a supervisor that has no more to do, and brings it about when it does not come.
 pub fn part_from(child: &mut Child) -> WaitStatus {
     let deadline = Instant::now() + PARTING;

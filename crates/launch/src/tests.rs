@@ -136,6 +136,17 @@ fn a_program_that_is_not_there_is_named() {
 }
 
 #[test]
+fn a_program_is_looked_at_before_it_is_started() {
+    let fake = Fake::new("");
+    assert_eq!(look_at(&fake.program()), Ok(()));
+    let complaint = look_at(fake.folder.path()).unwrap_err();
+    assert!(complaint.contains("is not a file; install oxwsgi again"), "{complaint}");
+    fs::remove_file(fake.program()).unwrap();
+    let complaint = look_at(&fake.program()).unwrap_err();
+    assert!(complaint.contains("cannot be used: No such file"), "{complaint}");
+}
+
+#[test]
 fn a_program_that_ends_is_told() {
     let complaint = Fake::new("sys.exit(3)").complaint(true);
     assert!(

@@ -3,7 +3,7 @@
 #![allow(unsafe_code, reason = "asks httpd where files of its own go")]
 
 use std::ffi::c_char;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use oxwsgi_core::config::{DaemonGroup, ProcessSettings};
 use oxwsgi_core::daemon::{Draft, Handover, Plan};
@@ -12,6 +12,7 @@ use crate::apache::phase::Phase;
 use crate::apache::pool::Pool;
 use crate::apache::record::{self, Server};
 use crate::apache::{account, discovery, error_log, ffi, software};
+use crate::daemon::launch;
 use crate::embed;
 
 /// Longest path of a socket in bytes, with its NUL (`sockaddr_un`, `unix(7)`).
@@ -127,19 +128,7 @@ pub fn check(settings: &ProcessSettings, sockets: &[Vec<u8>]) -> Result<(), Stri
              bytes: set WSGISocketPrefix to a shorter one"
         ));
     }
-    let program = program();
-    match program.metadata() {
-        Ok(found) if found.is_file() => Ok(()),
-        Ok(_) => Err(missing(&program, "is not a file")),
-        Err(error) => Err(missing(&program, &format!("cannot be used: {error}"))),
-    }
-}
-
-fn missing(program: &Path, what: &str) -> String {
-    format!(
-        "WSGIDaemonProcess needs the program {}, which {what}; install oxwsgi again, which puts it beside the server's module",
-        program.display()
-    )
+    launch::look_at(&program()).map_err(|wrong| format!("WSGIDaemonProcess needs {wrong}"))
 }
 
 fn program() -> PathBuf {

@@ -1,17 +1,17 @@
 //! The plan of the daemon groups, from what is configured and what nginx knows besides.
 
-use std::ffi::OsStr;
-use std::os::unix::ffi::OsStrExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use oxwsgi_client::ClientSettings;
 use oxwsgi_core::daemon::{Draft, Handover, Plan};
+use oxwsgi_core::dialect::Dialect;
 use oxwsgi_core::report::Number;
 
 use super::core_settings::{CoreSettings, facts};
 use super::discovery::{self, Settled};
 use super::error_log;
+use crate::daemon::launch;
 use crate::embed;
 use crate::nginx::config::{Group, MainConfig};
 use crate::nginx::record::Cycle;
@@ -130,33 +130,11 @@ fn prefix(core: CoreSettings<'_>, settings: &MainConfig) -> Vec<u8> {
 fn program() -> Result<PathBuf, String> {
     let program =
         embed::own_folder(|folder| folder.join(Handover::PROGRAM).is_file()).join(Handover::PROGRAM);
-    let missing = |program: &Path, what: &str| {
-        format!(
-            "{LAUNCH}: WSGI applications need the program {}, which {what}; install oxwsgi again, which puts it beside the \
-             server's module",
-            program.display()
-        )
-    };
-    match program.metadata() {
-        Ok(found) if found.is_file() => Ok(program),
-        Ok(_) => Err(missing(&program, "is not a file")),
-        Err(error) => Err(missing(&program, &format!("cannot be used: {error}"))),
-    }
+    launch::look_at(&program).map_err(|wrong| format!("{LAUNCH}: WSGI applications need {wrong}"))?;
+    Ok(program)
 }
 
 /// What the clients of a group know of it, which has its socket there.
 pub fn client(group: &Group, socket: &[u8]) -> ClientSettings {
-    let group = &group.settings;
-    ClientSettings {
-        name: group.name.clone(),
-        socket: OsStr::from_bytes(socket).into(),
-        processes: group.processes,
-        backlog: group.listen_backlog,
-        connect_timeout: group.connect_timeout,
-        socket_timeout: Some(group.limits.socket.unwrap_or(TIMEOUT)),
-        header_buffer_size: group.header_buffer_size as usize,
-        response_socket_timeout: group.response_socket_timeout.or(group.limits.socket),
-        root: group.chroot.clone(),
-        script_owner: group.script_owner,
-    }
+    ClientSettings::of(&group.settings, socket, Some(TIMEOUT), Dialect::Nginx)
 }

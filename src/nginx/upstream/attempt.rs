@@ -2,9 +2,9 @@
 
 use std::io;
 
-use oxwsgi_client::ReplySink;
 use oxwsgi_client::connection::Connection;
 use oxwsgi_client::reply::{Fault, Reply, Step};
+use oxwsgi_client::{ClientSettings, ReplySink};
 use oxwsgi_core::wire::ReplyFrame;
 
 use super::link::Link;
@@ -57,9 +57,9 @@ pub enum Lost {
 
 impl Attempt {
     /// That on a connection, of which nothing has come.
-    pub fn new(mut connection: Connection<Link>, has_ticket: bool, longest_line: usize) -> Self {
+    pub fn new(mut connection: Connection<Link>, has_ticket: bool, settings: &ClientSettings) -> Self {
         connection.sequence += 1;
-        let reply = Reply::new(connection.hello, longest_line);
+        let reply = Reply::new(connection.hello, settings);
         let is_connected = has_ticket;
         Self {
             connection,

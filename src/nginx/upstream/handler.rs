@@ -79,7 +79,8 @@ fn serve(request: Request<'_>) -> ffi::ngx_int_t {
         return refuse(&Problem::NoThreads, group);
     }
     if let Some(owner) = group.settings.script_owner
-        && let Err(offence) = ownership::check(owner, &request::target(application, &group.settings.name))
+        && let target = request::target(application, &group.settings.name)
+        && let Err(offence) = ownership::check(owner, &target, group.settings.dialect)
     {
         return refuse(&Problem::Owner(offence), group);
     }

@@ -80,13 +80,13 @@ fn open(exchange: &Exchange) -> Option<Attempt> {
     if exchange.retries.is_none()
         && let Some(connection) = exchange.group.take(log)
     {
-        return Some(Attempt::new(connection, true, settings.header_buffer_size));
+        return Some(Attempt::new(connection, true, settings));
     }
     match connecting::open() {
         Ok(socket) => {
             // When there is none nginx has said why.
             let link = Link::new(socket, READER, log)?;
-            Some(Attempt::new(Connection::new(link), false, settings.header_buffer_size))
+            Some(Attempt::new(Connection::new(link), false, settings))
         }
         Err(ConnectError::Socket(error)) => {
             exchange.log(&Problem::Socket(error));
@@ -100,9 +100,6 @@ fn open(exchange: &Exchange) -> Option<Attempt> {
 fn connect(exchange: &mut Exchange) {
     let group = exchange.group;
     let Some(attempt) = exchange.attempt.as_mut().filter(|attempt| !attempt.is_connected) else { return };
-    let path = || group.settings.socket.display().to_string();
-    let unconnected =
-        |error| Problem::Connect { path: path(), uid: rustix::process::geteuid().as_raw(), error };
     let link = &attempt.connection.socket;
     let connected = match &group.address {
         Ok(address) => connecting::connect_to(link.socket(), address),
@@ -111,18 +108,16 @@ fn connect(exchange: &mut Exchange) {
     match connected {
         Ok(()) if link.watch() => attempt.is_connected = true,
         Ok(()) => exchange.fail(&Problem::Socket(std::io::Error::other("nginx cannot watch it"))),
-        Err(ConnectError::Socket(error)) => exchange.fail(&Problem::Socket(error)),
-        Err(ConnectError::QueueFull) => exchange.fail(&Problem::QueueFull(group.settings.backlog)),
-        Err(ConnectError::Other(error)) => exchange.fail(&unconnected(error)),
         Err(ConnectError::Refused) => {
             let limit = exchange.patience();
             let rest = limit.saturating_sub(exchange.since.get_or_insert_with(Instant::now).elapsed());
             if rest.is_zero() {
-                exchange.fail(&Problem::Unreachable { limit, path: path() });
+                exchange.fail(&Problem::unconnected(ConnectError::Refused, &group.settings));
             } else {
                 exchange.timer.start_timer(rest.min(PAUSE).min(half_of_patience(exchange)));
             }
         }
+        Err(error) => exchange.fail(&Problem::unconnected(error, &group.settings)),
     }
 }
 

@@ -50,8 +50,8 @@ fn decide(exchange: &mut Exchange) -> Option<Decision> {
     let (status, delay) = match exchange.failure.take()? {
         Failure::Status(status, delay) => (status, delay),
         Failure::Again(again) => {
-            let processes = exchange.group.settings.processes;
-            match exchange.retries.count(again, processes, exchange.patience()) {
+            let patience = exchange.patience();
+            match exchange.retries.count(again, &exchange.group.settings, patience) {
                 Ok(pause) => {
                     exchange.pause = pause;
                     return Some(Decision::Again);

@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use oxwsgi_core::borrowed::Bytes;
 use oxwsgi_core::daemon::board::{Board, Mark};
+use oxwsgi_core::dialect::Dialect;
 use oxwsgi_core::exchange::{Exchange, FlowError, Head, Outcome, Send};
 use oxwsgi_core::report::Level;
 use oxwsgi_core::request::{BodyLength, Field, RequestView, Target, Variable, Variables};
@@ -34,6 +35,23 @@ pub struct Group {
     pub socket: PathBuf,
 }
 
+/// Those of a group without options.
+pub fn settings() -> ClientSettings {
+    ClientSettings {
+        dialect: Dialect::Httpd,
+        name: b"group"[..].into(),
+        socket: PathBuf::new(),
+        processes: 1,
+        backlog: 100,
+        connect_timeout: Duration::from_secs(10),
+        socket_timeout: Some(Duration::from_secs(10)),
+        header_buffer_size: 32_768,
+        response_socket_timeout: None,
+        root: None,
+        script_owner: None,
+    }
+}
+
 impl Group {
     pub fn new(processes: u32, threads: u32) -> Self {
         Self::with(processes, threads, |_| ())
@@ -45,18 +63,7 @@ impl Group {
         let socket = std::env::temp_dir().join(format!("oxwsgi-client-{}-{count}.sock", std::process::id()));
         let _ = std::fs::remove_file(&socket);
         let listener = Arc::new(UnixListener::bind(&socket).unwrap());
-        let mut settings = ClientSettings {
-            name: b"group"[..].into(),
-            socket: socket.clone(),
-            processes,
-            backlog: 100,
-            connect_timeout: Duration::from_secs(10),
-            socket_timeout: Some(Duration::from_secs(10)),
-            header_buffer_size: 32_768,
-            response_socket_timeout: None,
-            root: None,
-            script_owner: None,
-        };
+        let mut settings = ClientSettings { socket: socket.clone(), processes, ..settings() };
         change(&mut settings);
         let (board, descriptor) = Board::create(processes, threads).unwrap();
         for (slot, process) in board.all() {

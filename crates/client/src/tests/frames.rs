@@ -10,7 +10,8 @@ use oxwsgi_core::wire::{
 use proptest::collection::vec;
 use proptest::prelude::*;
 
-use super::fake::{TestExchange, file};
+use super::fake::{TestExchange, file, settings};
+use crate::ClientSettings;
 use crate::received::Enclosed;
 use crate::reply::{Fault, Reply, Stage, Step};
 
@@ -82,7 +83,7 @@ fn encoded(parts: &[Part]) -> Vec<u8> {
 /// What has become of bytes that came in pieces of these lengths.
 fn taken(bytes: &[u8], cuts: &[usize]) -> (String, TestExchange, Reply) {
     let mut exchange = TestExchange::new();
-    let mut reply = Reply::new(None, 100);
+    let mut reply = Reply::new(None, &ClientSettings { header_buffer_size: 100, ..settings() });
     reply.may_ask = true;
     // A file may come; whether a descriptor that nobody needs is an offence depends on when it comes.
     let _ = reply.add_descriptor(Enclosed::Descriptor(file("0123456789")));

@@ -20,6 +20,14 @@ fn serve(worker: &mut Session) {
     }
 }
 
+/// What a worker's thread does first; the reply is the connection's number.
+fn serve_once(worker: &mut Session) {
+    worker.process_takes_ticket();
+    worker.begin();
+    let text = format!("{}", worker.connection);
+    worker.reply(text.as_bytes());
+}
+
 fn served_by(group: &Group) -> String {
     let (outcome, exchange) = group.get();
     assert_eq!(outcome, Outcome::Sent, "{:?}", exchange.logged);
@@ -64,12 +72,7 @@ fn without_a_ticket_a_request_goes_into_the_queue() {
 fn a_connection_closed_by_the_worker_costs_no_ticket() {
     let group = Group::new(1, 1);
     group.accept(|worker| {
-        worker.process_takes_ticket();
-        worker.hello();
-        assert!(worker.request());
-        worker.mark(|mark, sequence| mark.accept(sequence));
-        let text = format!("{}", worker.connection);
-        worker.reply(text.as_bytes());
+        serve_once(worker);
         worker.mark(|mark, _| mark.close());
     });
     for number in 0..3 {
@@ -85,12 +88,7 @@ fn a_ticket_comes_back_when_the_worker_closes_before_it_reads() {
     static CLOSES: AtomicBool = AtomicBool::new(false);
     let group = Group::new(1, 2);
     group.accept(|worker| {
-        worker.process_takes_ticket();
-        worker.hello();
-        assert!(worker.request());
-        worker.mark(|mark, sequence| mark.accept(sequence));
-        let text = format!("{}", worker.connection);
-        worker.reply(text.as_bytes());
+        serve_once(worker);
         if worker.connection == 0 {
             // The next request is on its way when the worker decides to close.
             let mut byte = [0];
@@ -112,12 +110,7 @@ fn a_ticket_comes_back_when_the_worker_closes_before_it_reads() {
 fn a_ticket_comes_back_when_nothing_can_be_sent() {
     let group = Group::new(1, 2);
     group.accept(|worker| {
-        worker.process_takes_ticket();
-        worker.hello();
-        assert!(worker.request());
-        worker.mark(|mark, sequence| mark.accept(sequence));
-        let text = format!("{}", worker.connection);
-        worker.reply(text.as_bytes());
+        serve_once(worker);
         // Closed without a word.
     });
     assert_eq!(served_by(&group), "0");

@@ -19,10 +19,10 @@ use std::io;
 use std::os::fd::{BorrowedFd, OwnedFd};
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::event::PollFlags;
 
 pub use super::mark::Mark;
-use crate::os::SharedWords;
+use crate::os::{SharedWords, ready};
 
 /// Connections of one process that have a mark; no process keeps more open.
 pub const CONNECTIONS: u32 = 512;
@@ -158,9 +158,7 @@ impl Board {
 
 /// Whether nobody holds the write end of a pipe any more. One that a site has closed, with all that it found, has not ended.
 fn has_ended(pipe: &OwnedFd) -> bool {
-    let mut polled = [PollFd::new(pipe, PollFlags::IN)];
-    let now = Timespec { tv_sec: 0, tv_nsec: 0 };
-    poll(&mut polled, Some(&now)).is_ok() && polled[0].revents().contains(PollFlags::HUP)
+    ready(pipe, PollFlags::IN).contains(PollFlags::HUP)
 }
 
 /// One process slot.

@@ -15,6 +15,7 @@ mod obstacle;
 pub mod packet;
 mod poller;
 pub mod process;
+mod ready;
 mod running;
 mod shared;
 pub mod signals;
@@ -34,6 +35,7 @@ pub use launch::{Launch, Launched, Limit, LimitKind, Notes, raise_descriptor_lim
 pub use local_time::LocalTime;
 pub use obstacle::{Obstacle, Step};
 pub use poller::Poller;
+pub use ready::ready;
 pub use running::{End, Report, Running};
 pub use shared::SharedWords;
 pub use status::WaitStatus;

@@ -35,6 +35,24 @@ pub enum Level {
     Trace = 8,
 }
 
+impl Level {
+    /// The one of this value.
+    pub const fn of(value: u8) -> Option<Self> {
+        Some(match value {
+            0 => Self::Emergency,
+            1 => Self::Alert,
+            2 => Self::Critical,
+            3 => Self::Error,
+            4 => Self::Warning,
+            5 => Self::Notice,
+            6 => Self::Info,
+            7 => Self::Debug,
+            8 => Self::Trace,
+            _ => return None,
+        })
+    }
+}
+
 /// The number of a message: `WSGI0174`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Number(pub u16);
@@ -48,6 +66,14 @@ impl fmt::Display for Number {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn levels_come_back() {
+        for value in 0..=8 {
+            assert_eq!(Level::of(value).map(|level| level as u8), Some(value));
+        }
+        assert_eq!(Level::of(9), None);
+    }
 
     #[test]
     fn numbers_have_four_digits() {

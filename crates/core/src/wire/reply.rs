@@ -143,7 +143,7 @@ fn decode<'a>(header: FrameHeader, mut reader: Reader<'a>) -> Option<ReplyFrame<
             offset.checked_add(length).filter(|end| *end <= i64::MAX as u64)?;
             ReplyFrame::File(offset, length, flags)
         }
-        Kind::Log => return Some(ReplyFrame::Log(level(header.flags)?, reader.0)),
+        Kind::Log => return Some(ReplyFrame::Log(Level::of(header.flags)?, reader.0)),
         Kind::End => ReplyFrame::End(match (reader.u8()?, reader.u16()?) {
             (0, 0) => Outcome::Sent,
             (1, status @ 400..=599) => Outcome::Refused(status),
@@ -181,21 +181,6 @@ fn head<'a>(reader: &mut Reader<'a>) -> Option<DecodedHead<'a>> {
         fields.push(Field::new(name, value));
     }
     Some(DecodedHead { status, status_line, content_length, fields, announces_file: false })
-}
-
-const fn level(number: u8) -> Option<Level> {
-    Some(match number {
-        0 => Level::Emergency,
-        1 => Level::Alert,
-        2 => Level::Critical,
-        3 => Level::Error,
-        4 => Level::Warning,
-        5 => Level::Notice,
-        6 => Level::Info,
-        7 => Level::Debug,
-        8 => Level::Trace,
-        _ => return None,
-    })
 }
 
 /// Appends a `HELLO`.

@@ -19,7 +19,7 @@ use rustix::fs::Mode;
 use crate::problem::Problem;
 use crate::supervisor::log::{Log, Logs};
 use crate::supervisor::parent::{self, Parent};
-use crate::supervisor::{not_for_people, signals::Signals};
+use crate::supervisor::{handed_over, signals::Signals};
 
 use watch::Watch;
 
@@ -33,10 +33,7 @@ const MASK: u32 = 0o022;
 /// # Errors
 /// It was not started by a server.
 pub fn run(arguments: &[String]) -> Result<ExitCode, Problem> {
-    let not_for_people = |text| not_for_people(Role::Keeper, text);
-    let arguments = arguments.iter().map(String::as_str);
-    let handover = Handover::parse(Role::Keeper, arguments).map_err(not_for_people)?;
-    let parent = Parent::take(&handover).map_err(not_for_people)?;
+    let (handover, parent) = handed_over(Role::Keeper, arguments)?;
     rustix::process::umask(Mode::from_raw_mode(MASK));
     // No file system is kept from being unmounted.
     let _ = rustix::process::chdir("/");

@@ -3,7 +3,8 @@
 //! In the order of a run: [`target`] and [`project`] find what to serve; [`library`] and [`python`] find what
 //! it takes; [`account`] and [`access`] make sure that the user who runs it can read it; [`address`] that it can listen.
 //! All of it makes a [`site`]. [`httpd`] and [`nginx`] know what only one server has: where it is installed, how it is
-//! configured, in a [`private`] directory, and what its logs look like; [`installed`] is the one that was asked for.
+//! configured, in [`quote`]s and a [`private`] directory, and what its logs look like; [`installed`] is the one that was
+//! asked for.
 //! [`server`] is its process, and [`descendants`] are those below it;
 //! [`session`] follows it to its end with what [`events`], [`report`], [`reload`], [`workers`] and [`log_view`] tell.
 //!
@@ -24,6 +25,7 @@ mod packages;
 mod private;
 mod project;
 mod python;
+mod quote;
 mod reload;
 mod report;
 mod server;

@@ -134,6 +134,32 @@ impl Site {
 }
 
 #[cfg(test)]
+impl Site {
+    /// An application in two processes, with static files below a name that has wildcards.
+    pub fn sample(purpose: Purpose, module: &str) -> Self {
+        Self {
+            purpose,
+            account: Some(("www-data".to_owned(), "www-data".to_owned())),
+            listen: vec![SocketAddr::from(([127, 0, 0, 1], 8000))],
+            runtime: PathBuf::from("/tmp/run"),
+            module: PathBuf::from(module),
+            python_home: PathBuf::from("/srv/venv"),
+            placement: Placement::Daemon(Group {
+                name: "shop".to_owned(),
+                processes: 2,
+                directory: Some(PathBuf::from("/srv/shop")),
+            }),
+            threads: 4,
+            script: PathBuf::from("/srv/shop/app.py"),
+            callable: "app".to_owned(),
+            python_path: None,
+            mount: "/".to_owned(),
+            statics: vec![("/static".to_owned(), PathBuf::from("/srv/shop/a[1]"))],
+        }
+    }
+}
+
+#[cfg(test)]
 mod tests {
     use super::*;
 

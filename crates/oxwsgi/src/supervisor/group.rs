@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use oxwsgi_core::daemon::board::{Board, Process};
 use oxwsgi_core::daemon::{self, Plan, Server, ToWorker, encode};
+use oxwsgi_core::dialect::Dialect;
 use oxwsgi_core::os::packet::{self, Wait};
 use oxwsgi_core::os::{Account, Launched, Limit};
 
@@ -155,6 +156,11 @@ impl Group {
     /// Listening socket and board.
     pub fn descriptors(&self) -> [BorrowedFd<'_>; 2] {
         [self.socket.as_fd(), self.board_descriptor.as_fd()]
+    }
+
+    /// What its options are called.
+    pub const fn dialect(&self) -> Dialect {
+        self.server.dialect
     }
 
     /// Whether its processes run import scripts only, and are started again when those end.

@@ -39,10 +39,7 @@ use crate::supervisor::session::Session;
 /// # Errors
 /// It was not started by a server.
 pub fn run(arguments: &[String]) -> Result<ExitCode, Problem> {
-    let not_for_people = |text| not_for_people(Role::Supervisor, text);
-    let handover =
-        Handover::parse(Role::Supervisor, arguments.iter().map(String::as_str)).map_err(not_for_people)?;
-    let mut parent = Parent::take(&handover).map_err(not_for_people)?;
+    let (handover, mut parent) = handed_over(Role::Supervisor, arguments)?;
     // From here on it is the parent who reads what is wrong.
     supervise(&handover, &mut parent).or_else(|text| {
         match parent.tell(&FromSupervisor::Failed(ALL_GROUPS, text.clone()), &[]) {
@@ -66,12 +63,18 @@ fn supervise(handover: &Handover, parent: &mut Parent) -> Result<ExitCode, Strin
     Ok(session.run(adopted, descriptors))
 }
 
+/// What a server has handed over to this process, which has that role for it.
+///
+/// # Errors
 /// Somebody has started by hand what only a server can start.
-pub fn not_for_people(role: Role, text: String) -> Problem {
-    let command = role.subcommand();
-    Problem::new(format!(
-        "`oxwsgi {command}` is started by the server's module, with descriptors that only it has"
-    ))
-    .detail(text)
-    .cure("let the server start it: it does so for each configuration with daemon process groups")
+pub fn handed_over(role: Role, arguments: &[String]) -> Result<(Handover, Parent), Problem> {
+    let handover = Handover::parse(role, arguments.iter().map(String::as_str));
+    handover.and_then(|handover| Parent::take(&handover).map(|parent| (handover, parent))).map_err(|text| {
+        let command = role.subcommand();
+        Problem::new(format!(
+            "`oxwsgi {command}` is started by the server's module, with descriptors that only it has"
+        ))
+        .detail(text)
+        .cure("let the server start it: it does so for each configuration with daemon process groups")
+    })
 }

@@ -2,7 +2,10 @@
 
 #![forbid(unsafe_code)]
 
+use std::borrow::Cow;
+
 use oxwsgi_core::daemon::Group;
+use oxwsgi_core::dialect::Dialect;
 use oxwsgi_core::os::WaitStatus;
 use oxwsgi_core::report::Level;
 
@@ -13,6 +16,8 @@ use super::recipe::lossy;
 pub struct Obituary<'a> {
     /// Its group.
     pub group: &'a Group,
+    /// What its options are called.
+    pub dialect: Dialect,
     /// Its number.
     pub pid: u32,
     /// How it ended.
@@ -50,14 +55,56 @@ impl Obituary<'_> {
     }
 
     fn how(&self) -> String {
-        let hint = match self.status.signal() {
-            Some(libc::SIGKILL) if self.was_killed => " from its supervisor",
+        let hint: Cow<'_, str> = match self.status.signal() {
+            Some(libc::SIGKILL) if self.was_killed => " from its supervisor".into(),
             Some(libc::SIGKILL) if self.out_of_memory => {
-                ": the system has ended processes for want of memory"
+                ": the system has ended processes for want of memory".into()
             }
-            Some(libc::SIGXCPU) if self.group.resources.cpu_time.is_some() => ": cpu-time-limit",
-            _ => "",
+            Some(libc::SIGXCPU) if self.group.resources.cpu_time.is_some() => {
+                format!(": {}", self.dialect.option("cpu-time-limit")).into()
+            }
+            _ => "".into(),
         };
         format!("{}{hint}", self.status)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+    use std::time::Duration;
+
+    use oxwsgi_core::config::{DaemonGroup, Host, ProcessSettings};
+    use oxwsgi_core::daemon::{Draft, LogTarget};
+
+    use super::*;
+
+    #[test]
+    fn an_option_is_called_what_it_is_in_the_configuration() {
+        let draft = Draft {
+            account: None,
+            server_user: 0,
+            socket: Vec::new(),
+            log: LogTarget::Descriptor(2, Level::Info),
+            timeout: Duration::ZERO,
+            executable: Path::new("/python3"),
+            runtime: Path::new("/runtime.so"),
+            environment: Vec::new(),
+        };
+        let settings = DaemonGroup::parse(&[b"shop", b"cpu-time-limit=1"], Host::Main).unwrap();
+        let group = draft.complete(&settings, &ProcessSettings::default());
+        for (dialect, option) in [(Dialect::Httpd, "cpu-time-limit"), (Dialect::Nginx, "cpu_time_limit")] {
+            let obituary = Obituary {
+                group: &group,
+                dialect,
+                pid: 7,
+                status: WaitStatus(libc::SIGXCPU),
+                was_expected: false,
+                was_killed: false,
+                out_of_memory: false,
+            };
+            let line = obituary.line("");
+            assert!(line.ends_with(&format!(": {option}.")), "{line}");
+        }
     }
 }

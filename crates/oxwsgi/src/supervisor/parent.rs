@@ -10,8 +10,8 @@ use std::os::unix::fs::FileExt;
 use oxwsgi_core::daemon::board::Board;
 use oxwsgi_core::daemon::{FromSupervisor, Handover, Plan, ToSupervisor, decode, encode};
 use oxwsgi_core::os::packet::{self, Wait};
-use oxwsgi_core::os::{exists, inherited, watch};
-use rustix::event::{PollFd, PollFlags, Timespec};
+use oxwsgi_core::os::{exists, inherited, ready, watch};
+use rustix::event::PollFlags;
 
 /// More than any plan has, in bytes.
 const LONGEST_PLAN: u64 = 256 << 20;
@@ -54,10 +54,7 @@ impl Parent {
 
     /// Whether the server has ended: nothing is left to be done for it.
     pub fn has_ended(&self) -> bool {
-        let mut polled = [PollFd::new(&self.lifeline, PollFlags::IN)];
-        let now = Timespec { tv_sec: 0, tv_nsec: 0 };
-        rustix::event::poll(&mut polled, Some(&now)).is_ok()
-            && polled[0].revents().intersects(PollFlags::HUP | PollFlags::IN)
+        ready(&self.lifeline, PollFlags::IN).intersects(PollFlags::HUP | PollFlags::IN)
     }
 
     /// Reads what the parent says. It has one thing to say, and its silence means the same: wait for the drain pipe's end.

@@ -11,7 +11,7 @@ use oxwsgi_core::request::{ScriptKind, Target};
 use crate::python::{Attached, Obj, PyResult};
 use crate::wsgi::callable::Callable;
 use crate::wsgi::imported::Imported;
-use crate::wsgi::loading::{self, Loaded};
+use crate::wsgi::loading::{self, Loaded, Search};
 use crate::wsgi::place::Place;
 use crate::wsgi::report::Report;
 use crate::wsgi::script::{Script, ScriptNames};
@@ -23,7 +23,7 @@ const ONLY_LOADING: u64 = 0;
 /// The scripts and modules of one interpreter. Used attached.
 #[derive(Debug)]
 pub struct Scripts {
-    names: ScriptNames,
+    names: Rc<ScriptNames>,
     known: RefCell<Vec<Rc<Known>>>,
 }
 
@@ -61,18 +61,13 @@ impl From<Refusal> for Outcome {
 impl Scripts {
     /// None yet.
     pub fn new<'py>(py: Attached<'py>) -> PyResult<'py, Self> {
-        Ok(Self { names: ScriptNames::new(py)?, known: RefCell::default() })
+        Ok(Self { names: Rc::new(ScriptNames::new(py)?), known: RefCell::default() })
     }
 
-    /// The application that `target` names, its script loaded if need be.
-    pub fn find<'py>(
-        &self,
-        py: Attached<'py>,
-        place: &Place,
-        report: Report<'_>,
-        target: &Target<'_>,
-    ) -> Result<Obj<'py>, Refusal> {
-        let found = self.look_up(py, place, report, target).unwrap_or_else(|raised| {
+    /// The application that the target names, its script loaded if need be.
+    pub fn find<'py>(&self, py: Attached<'py>, search: &Search<'_>) -> Result<Obj<'py>, Refusal> {
+        let Search { place, report, target } = *search;
+        let found = self.look_up(py, search).unwrap_or_else(|raised| {
             let event = Event {
                 number: Number(106),
                 exit_number: Number(107),
@@ -100,9 +95,10 @@ impl Scripts {
         let Import { script, script_kind, callable, factory, .. } = *import;
         let target = Target { script, script_kind, callable, factory, script_mtime: -1, ..Target::default() };
         let report = Report::Process(place.settings());
+        let search = Search { place, report, target: &target };
         let loaded = if callable.is_empty() {
             self.known(py, place, &target)
-                .and_then(|known| known.load(py, &self.names, place, report, &target))
+                .and_then(|known| known.load(py, &search))
                 .inspect(|loaded| {
                     if matches!(loaded, Loaded::Ready(_)) {
                         loading::note_loaded();
@@ -110,7 +106,7 @@ impl Scripts {
                 })
                 .map(Some)
         } else {
-            self.look_up(py, place, report, &target)
+            self.look_up(py, &search)
         };
         loaded.map(|loaded| matches!(loaded, Some(Loaded::Exit))).unwrap_or_else(|raised| {
             report.write(py, Level::Error, raised.take().lines());
@@ -119,13 +115,8 @@ impl Scripts {
     }
 
     /// The application; none where the script has no such callable, which is logged.
-    fn look_up<'py>(
-        &self,
-        py: Attached<'py>,
-        place: &Place,
-        report: Report<'_>,
-        target: &Target<'_>,
-    ) -> PyResult<'py, Option<Loaded<'py>>> {
+    fn look_up<'py>(&self, py: Attached<'py>, search: &Search<'_>) -> PyResult<'py, Option<Loaded<'py>>> {
+        let Search { place, report, target } = *search;
         let known = self.known(py, place, target)?;
         let callable = known.callable(py, &target.callable, target.factory)?;
         if let Source::Module(_) = known.source
@@ -133,7 +124,7 @@ impl Scripts {
         {
             return Ok(Some(Loaded::Ready(application)));
         }
-        let scope = match known.load(py, &self.names, place, report, target)? {
+        let scope = match known.load(py, search)? {
             Loaded::Ready(scope) => scope,
             other => return Ok(Some(other)),
         };
@@ -160,9 +151,7 @@ impl Scripts {
                 report.write(py, Level::Error, vec![text]);
                 None
             }
-            Some(factory) if callable.is_factory() => {
-                Some(make(py, place, report, target, &callable, loading, &factory)?)
-            }
+            Some(factory) if callable.is_factory() => Some(make(py, search, &callable, loading, &factory)?),
             Some(application) => {
                 if let Source::Module(_) = known.source {
                     callable.settle(py, loading, application.clone());
@@ -182,7 +171,9 @@ impl Scripts {
             return Ok(Rc::clone(known));
         }
         let source = match kind {
-            ScriptKind::File => Source::File(Script::new(py, name, place.settings().case_sensitivity)?),
+            ScriptKind::File => {
+                Source::File(Script::new(py, &self.names, name, place.settings().case_sensitivity)?)
+            }
             ScriptKind::Module => Source::Module(Imported::new(name)),
         };
         let known = Rc::new(Known { source, callables: RefCell::default() });
@@ -204,17 +195,10 @@ impl Source {
 
 impl Known {
     /// The globals of a script, or a module; loaded if need be.
-    fn load<'py>(
-        &self,
-        py: Attached<'py>,
-        names: &ScriptNames,
-        place: &Place,
-        report: Report<'_>,
-        target: &Target<'_>,
-    ) -> PyResult<'py, Loaded<'py>> {
+    fn load<'py>(&self, py: Attached<'py>, search: &Search<'_>) -> PyResult<'py, Loaded<'py>> {
         match &self.source {
-            Source::File(script) => script.globals(py, names, place, report, target),
-            Source::Module(module) => Ok(module.module(py, place, report)),
+            Source::File(script) => script.globals(py, search),
+            Source::Module(module) => Ok(module.module(py, search.place, search.report)),
         }
     }
 
@@ -231,13 +215,12 @@ impl Known {
 /// Has the factory make the application, unless another thread has meanwhile.
 fn make<'py>(
     py: Attached<'py>,
-    place: &Place,
-    report: Report<'_>,
-    target: &Target<'_>,
+    search: &Search<'_>,
     callable: &Callable,
     loading: u64,
     factory: &Obj<'py>,
 ) -> PyResult<'py, Loaded<'py>> {
+    let Search { place, report, target } = *search;
     let _loading = loading::take_turn(py);
     if let Some(application) = callable.settled(py, loading) {
         return Ok(Loaded::Ready(application));

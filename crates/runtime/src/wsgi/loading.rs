@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use oxwsgi_core::report::Number;
-use oxwsgi_core::request::ScriptTitle;
+use oxwsgi_core::request::{ScriptTitle, Target};
 
 use crate::python::{Attached, Obj, RaisedException};
 use crate::wsgi::place::Place;
@@ -17,6 +17,17 @@ static LOADED: AtomicBool = AtomicBool::new(false);
 /// One loader at a time in the process, whichever interpreter it loads into: scripts import modules, and interpreters
 /// share the state of extension modules.
 static LOADING: Turn = Turn::new();
+
+/// A look for what a target names.
+#[derive(Clone, Copy, Debug)]
+pub struct Search<'a> {
+    /// Where it is looked for, and loaded if need be.
+    pub place: &'a Place,
+    /// Where it is said how that went.
+    pub report: Report<'a>,
+    /// What is looked for.
+    pub target: &'a Target<'a>,
+}
 
 /// What came of the wish for something that may have to be loaded first.
 #[derive(Debug)]

@@ -8,13 +8,14 @@ use std::io::{self, Read};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
+use std::rc::Rc;
 
 use md5::{Digest, Md5};
 use oxwsgi_core::report::{Level, Number};
-use oxwsgi_core::request::{ScriptTitle, Target};
+use oxwsgi_core::request::ScriptTitle;
 
 use crate::python::{Attached, Held, Obj, PyResult};
-use crate::wsgi::loading::{self, Loaded};
+use crate::wsgi::loading::{self, Loaded, Search};
 use crate::wsgi::place::Place;
 use crate::wsgi::report::Report;
 use crate::wsgi::traceback::{self, Event};
@@ -29,6 +30,7 @@ pub struct ScriptNames {
 /// A script, as one interpreter knows it. Used attached.
 #[derive(Debug)]
 pub struct Script {
+    names: Rc<ScriptNames>,
     path: Box<[u8]>,
     module_name: Held,
     loadings: Cell<u64>,
@@ -58,9 +60,19 @@ impl ScriptNames {
 
 impl Script {
     /// The script at `path`, not loaded.
-    pub fn new<'py>(py: Attached<'py>, path: &[u8], case_sensitive: bool) -> PyResult<'py, Self> {
+    pub fn new<'py>(
+        py: Attached<'py>,
+        names: &Rc<ScriptNames>,
+        path: &[u8],
+        case_sensitive: bool,
+    ) -> PyResult<'py, Self> {
         let module_name = py.latin1(module_name(path, case_sensitive).as_bytes())?;
-        Ok(Self { path: path.into(), module_name: module_name.hold(), loadings: Cell::new(0) })
+        Ok(Self {
+            names: Rc::clone(names),
+            path: path.into(),
+            module_name: module_name.hold(),
+            loadings: Cell::new(0),
+        })
     }
 
     /// Where the file is.
@@ -74,32 +86,19 @@ impl Script {
     }
 
     /// The globals of the module, loaded if need be.
-    pub fn globals<'py>(
-        &self,
-        py: Attached<'py>,
-        names: &ScriptNames,
-        place: &Place,
-        report: Report<'_>,
-        target: &Target<'_>,
-    ) -> PyResult<'py, Loaded<'py>> {
-        match self.state(py, names, place, report, target)? {
+    pub fn globals<'py>(&self, py: Attached<'py>, search: &Search<'_>) -> PyResult<'py, Loaded<'py>> {
+        match self.state(py, search)? {
             State::Ready(globals) => Ok(Loaded::Ready(globals)),
             // What looks stale may be just being loaded, by another thread.
-            _ => self.load(py, names, place, report, target),
+            _ => self.load(py, search),
         }
     }
 
-    fn state<'py>(
-        &self,
-        py: Attached<'py>,
-        names: &ScriptNames,
-        place: &Place,
-        report: Report<'_>,
-        target: &Target<'_>,
-    ) -> PyResult<'py, State<'py>> {
+    fn state<'py>(&self, py: Attached<'py>, search: &Search<'_>) -> PyResult<'py, State<'py>> {
+        let Search { place, report, target } = *search;
         let Some(module) = py.modules().item(self.module_name.get(py))? else { return Ok(State::Missing) };
         let globals = module.module_dict()?;
-        let loaded = globals.item(names.mtime.get(py))?.and_then(|mtime| mtime.to_int());
+        let loaded = globals.item(self.names.mtime.get(py))?.and_then(|mtime| mtime.to_int());
         if !target.script_reloading {
             return Ok(if loaded.is_some() { State::Ready(globals) } else { State::Unmarked(globals) });
         }
@@ -110,7 +109,7 @@ impl Script {
         if loaded.is_none() || loaded != current {
             return Ok(State::Stale);
         }
-        let Some(callback) = globals.item(names.reload_required.get(py))? else {
+        let Some(callback) = globals.item(self.names.reload_required.get(py))? else {
             return Ok(State::Ready(globals));
         };
         match callback.call(&[&py.path(&target.resource)?]).and_then(|answer| answer.is_true()) {
@@ -126,17 +125,11 @@ impl Script {
         Ok(State::Ready(globals))
     }
 
-    fn load<'py>(
-        &self,
-        py: Attached<'py>,
-        names: &ScriptNames,
-        place: &Place,
-        report: Report<'_>,
-        target: &Target<'_>,
-    ) -> PyResult<'py, Loaded<'py>> {
+    fn load<'py>(&self, py: Attached<'py>, search: &Search<'_>) -> PyResult<'py, Loaded<'py>> {
+        let Search { place, report, .. } = *search;
         let _loading = loading::take_turn(py);
         // Another thread may have done it meanwhile.
-        let verb = match self.state(py, names, place, report, target)? {
+        let verb = match self.state(py, search)? {
             State::Ready(globals) | State::Unmarked(globals) => return Ok(Loaded::Ready(globals)),
             State::Stale if place.settings().is_daemon() => return Ok(self.outdated(py, place, report)),
             State::Stale => {
@@ -159,7 +152,7 @@ impl Script {
         match py.run_script(self.module_name.get(py), &py.path(&self.path)?, &source) {
             Ok(module) => {
                 let globals = module.module_dict()?;
-                globals.set_item(names.mtime.get(py), &py.int(mtime)?)?;
+                globals.set_item(self.names.mtime.get(py), &py.int(mtime)?)?;
                 Ok(Loaded::Ready(globals))
             }
             Err(raised) => Ok(loading::failed(py, place, report, "loading", title, &raised.take())),

@@ -12,6 +12,7 @@ use oxwsgi_core::request::RequestView;
 use crate::python::Attached;
 use crate::wsgi::error_log;
 use crate::wsgi::host::Host;
+use crate::wsgi::loading::Search;
 use crate::wsgi::process::{EnterError, Process};
 use crate::wsgi::reply::{self, Ending};
 use crate::wsgi::report::Report;
@@ -112,7 +113,8 @@ fn attend_alone(
 fn call(py: Attached<'_>, host: &Host, view: &RequestView<'_>, toolkit: &Toolkit) -> Ending {
     let transaction = &*toolkit.transaction;
     let report = Report::Request(transaction);
-    let application = match host.scripts().find(py, host.place(), report, &view.target) {
+    let search = Search { place: host.place(), report, target: &view.target };
+    let application = match host.scripts().find(py, &search) {
         Ok(application) => application,
         Err(refusal) => return Ending::Over(refusal.into()),
     };

@@ -64,8 +64,9 @@ impl Crew {
         let group = &mut self.groups[position];
         let was_expected = matches!(life.stage, Stage::Ending(_));
         let was_killed = life.was_killed();
-        let plan = group.plan.clone();
-        let obituary = Obituary { group: &plan, pid, status, was_expected, was_killed, out_of_memory };
+        let (plan, dialect) = (group.plan.clone(), group.dialect());
+        let obituary =
+            Obituary { group: &plan, dialect, pid, status, was_expected, was_killed, out_of_memory };
         let is_done = group.is_service() && status == WaitStatus(0);
         match life.stage {
             _ if self.is_ending => self.say_death(position, &obituary, &obituary.line("")),

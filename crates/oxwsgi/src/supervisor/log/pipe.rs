@@ -5,7 +5,8 @@
 
 use std::os::fd::{AsRawFd, OwnedFd};
 
-use rustix::event::{PollFd, PollFlags, Timespec};
+use oxwsgi_core::os::ready;
+use rustix::event::PollFlags;
 use rustix::fs::{FileType, Mode, OFlags};
 use rustix::net::SendFlags;
 
@@ -50,9 +51,7 @@ impl Pipe {
     /// Whether it says that it takes something; for a pipe that is `PIPE_BUF` (`pipe(7)`).
     pub fn has_room(&self) -> bool {
         let (Self::Own(descriptor) | Self::Socket(descriptor) | Self::Shared(descriptor)) = self;
-        let mut polled = [PollFd::new(descriptor, PollFlags::OUT)];
-        let now = Timespec { tv_sec: 0, tv_nsec: 0 };
-        rustix::event::poll(&mut polled, Some(&now)).is_ok() && polled[0].revents().contains(PollFlags::OUT)
+        ready(descriptor, PollFlags::OUT).contains(PollFlags::OUT)
     }
 }
 

@@ -175,33 +175,12 @@ impl Configuration {
 
 #[cfg(test)]
 mod tests {
-    use std::net::SocketAddr;
-
     use super::*;
-    use crate::serve::site::{Group, Placement};
+    use crate::serve::site::Placement;
 
     fn sample(purpose: Purpose) -> Configuration {
-        let site = Site {
-            purpose,
-            account: Some(("www-data".to_owned(), "www-data".to_owned())),
-            listen: vec![SocketAddr::from(([127, 0, 0, 1], 8000))],
-            runtime: PathBuf::from("/tmp/run"),
-            module: PathBuf::from("/m/mod_oxwsgi.so"),
-            python_home: PathBuf::from("/srv/venv"),
-            placement: Placement::Daemon(Group {
-                name: "shop".to_owned(),
-                processes: 2,
-                directory: Some(PathBuf::from("/srv/shop")),
-            }),
-            threads: 4,
-            script: PathBuf::from("/srv/shop/app.py"),
-            callable: "app".to_owned(),
-            python_path: None,
-            mount: "/".to_owned(),
-            statics: vec![("/static".to_owned(), PathBuf::from("/srv/shop/a[1]"))],
-        };
         Configuration {
-            site,
+            site: Site::sample(purpose, "/m/mod_oxwsgi.so"),
             modules: vec![("mpm_event".to_owned(), PathBuf::from("/m/mod_mpm_event.so"))],
             mpm: Mpm::Event,
             mime_types: Some(PathBuf::from("/etc/mime.types")),

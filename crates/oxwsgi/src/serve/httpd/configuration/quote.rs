@@ -1,4 +1,4 @@
-//! Paths as httpd's configuration takes them: quoted, in sections, and refused where httpd would read something else.
+//! Paths as httpd's configuration takes them: as arguments of directives, and in sections.
 
 #![forbid(unsafe_code)]
 
@@ -6,6 +6,9 @@ use std::fmt::Write as _;
 use std::path::Path;
 
 use crate::problem::Problem;
+use crate::serve::quote::{Notation, word};
+
+const HTTPD: Notation = Notation { server: "an httpd", variable: "${", reading: "httpd replaces ${...}" };
 
 /// Lets httpd hand out one file.
 pub(super) fn access_to_file(out: &mut String, file: &Path) -> Result<(), Problem> {
@@ -38,33 +41,17 @@ pub(super) fn section(kind: &str, path: &Path) -> Result<[String; 2], Problem> {
 
 /// A path as an argument of a directive.
 pub(super) fn quoted(path: &Path) -> Result<String, Problem> {
-    Ok(format!("\"{}\"", plain(path)?.replace('\\', "\\\\").replace('"', "\\\"")))
+    Ok(word(plain(path)?))
 }
 
 /// A path in a list that colons separate.
 pub(super) fn quoted_entry(path: &Path) -> Result<String, Problem> {
-    if plain(path)?.contains(':') {
-        return Err(Problem::new(format!("{} has a colon in its name", path.display()))
-            .detail("Directories to import from are separated by colons.")
-            .cure("rename the directory"));
-    }
-    quoted(path)
+    Ok(word(HTTPD.entry(path)?))
 }
 
 /// A path without anything that means something else to httpd.
 pub(super) fn plain(path: &Path) -> Result<&str, Problem> {
-    let unusable = |why: &str| {
-        Problem::new(format!("{} cannot be written in an httpd configuration: {why}", path.display()))
-            .cure("rename it")
-    };
-    let text = path.to_str().ok_or_else(|| unusable("its name is not UTF-8"))?;
-    if text.chars().any(char::is_control) {
-        return Err(unusable("its name has control characters"));
-    }
-    if text.contains("${") {
-        return Err(unusable("httpd replaces ${...}"));
-    }
-    Ok(text)
+    HTTPD.plain(path)
 }
 
 #[cfg(test)]
@@ -73,10 +60,13 @@ mod tests {
 
     #[test]
     fn paths_are_quoted_or_refused() {
-        assert_eq!(quoted(Path::new("/a \"b\"\\c")), Ok("\"/a \\\"b\\\"\\\\c\"".to_owned()));
-        for path in ["/a\nLoadModule x", "/a/${PATH}"] {
-            assert!(quoted(Path::new(path)).is_err(), "{path:?} was accepted");
-        }
+        assert_eq!(quoted(Path::new("/a b")), Ok("\"/a b\"".to_owned()));
+        assert_eq!(quoted_entry(Path::new("/a")), Ok("\"/a\"".to_owned()));
         assert!(quoted_entry(Path::new("/a:b")).is_err());
+        let refusal = quoted(Path::new("/a/${PATH}")).unwrap_err().to_string();
+        assert!(
+            refusal.contains("/a/${PATH} cannot be written in an httpd configuration: httpd replaces"),
+            "{refusal}"
+        );
     }
 }

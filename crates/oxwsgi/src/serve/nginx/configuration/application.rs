@@ -7,7 +7,8 @@ use std::fmt::Write as _;
 
 use crate::problem::Problem;
 use crate::serve::nginx::log::APPLICATION_LEVEL;
-use crate::serve::nginx::quote::{entry, option, plain, quoted, word};
+use crate::serve::nginx::quote::{entry, option, plain, quoted};
+use crate::serve::quote::word;
 use crate::serve::site::{FINISHING, Group, Placement, Purpose, USUAL_BACKLOG};
 
 use super::Configuration;

@@ -11,11 +11,12 @@ use std::fmt::Write as _;
 use std::path::PathBuf;
 
 use crate::problem::Problem;
+use crate::serve::quote::word;
 use crate::serve::site::{FINISHING, MIME_TYPES, Purpose, Site};
 
 use super::log::ACCESS_FORMAT;
 use super::program::Nginx;
-use super::quote::{plain, quoted, word};
+use super::quote::{plain, quoted};
 use super::ready_socket;
 
 /// Connections of nginx's process when no more are needed: its own default.
@@ -197,31 +198,10 @@ fn indent(out: &mut String, lines: &str) {
 
 #[cfg(test)]
 mod tests {
-    use std::net::SocketAddr;
-
     use super::*;
-    use crate::serve::site::{Group, Placement};
 
     fn sample(purpose: Purpose) -> Configuration {
-        let site = Site {
-            purpose,
-            account: Some(("www-data".to_owned(), "www-data".to_owned())),
-            listen: vec![SocketAddr::from(([127, 0, 0, 1], 8000))],
-            runtime: PathBuf::from("/tmp/run"),
-            module: PathBuf::from("/m/ngx_http_oxwsgi_module.so"),
-            python_home: PathBuf::from("/srv/venv"),
-            placement: Placement::Daemon(Group {
-                name: "shop".to_owned(),
-                processes: 2,
-                directory: Some(PathBuf::from("/srv/shop")),
-            }),
-            threads: 4,
-            script: PathBuf::from("/srv/shop/app.py"),
-            callable: "app".to_owned(),
-            python_path: None,
-            mount: "/".to_owned(),
-            statics: vec![("/static".to_owned(), PathBuf::from("/srv/shop/a[1]"))],
-        };
+        let site = Site::sample(purpose, "/m/ngx_http_oxwsgi_module.so");
         Configuration { site, parts: vec!["proxy"], mime_types: Some(PathBuf::from("/etc/nginx/mime.types")) }
     }
 
