@@ -18,7 +18,7 @@ NGINX_TARGET := target/nginx
 OTHER_RELEASE := trixie
 OTHER_NGINX := target/nginx-$(OTHER_RELEASE)
 # Where nginx looks for `modules/...`.
-NGINX_MODULES ?= $(or $(shell $(or $(NGINX),nginx) -V 2>&1 | sed -n 's/.*--modules-path=\([^ ]*\).*/\1/p'),/usr/lib/nginx/modules)
+NGINX_MODULES ?= $(or $(shell $(or $(OXWSGI_NGINX),nginx) -V 2>&1 | sed -n 's/.*--modules-path=\([^ ]*\).*/\1/p'),/usr/lib/nginx/modules)
 FUZZ := target/fuzz
 TOOLS := target/tools
 # Outside the checkout: as root, httpd's children run as another user, who may not be able to read the checkout.
@@ -66,7 +66,7 @@ test-integration: build nginx $(TOOLS)/.made ## Run the tests against real serve
 	$(TOOLS)/bin/python -m pytest $(PYTEST_ARGS)
 
 # `configure` finds out again what the module's build has to know, so it is another build of it.
-test-other-nginx: export NGINX = $(abspath $(OTHER_NGINX)/nginx)
+test-other-nginx: export OXWSGI_NGINX = $(abspath $(OTHER_NGINX)/nginx)
 test-other-nginx: build $(TOOLS)/.made ## Run the tests about nginx against one built from a newer Debian's source.
 	@./tools/apt-install $(NGINX_BUILD_PACKAGES) $$(cat tests/apt-packages.txt)
 	./tools/debian-nginx $(OTHER_RELEASE) $(OTHER_NGINX)

@@ -32,7 +32,7 @@ pub fn build() -> Result<(), String> {
     println!("cargo::rerun-if-changed=include/nginx_shim.h");
     println!("cargo::rerun-if-changed=include/nginx_shim.c");
     println!("cargo::rerun-if-env-changed=NGINX_SOURCE");
-    println!("cargo::rerun-if-env-changed=NGINX");
+    println!("cargo::rerun-if-env-changed=OXWSGI_NGINX");
     println!("cargo::rerun-if-env-changed=PATH");
 
     let tree = Tree::find()?;
@@ -162,7 +162,7 @@ impl Tree {
         if line("nginx version: nginx/").and_then(|line| line.split(' ').next()) != Some(&*self.version) {
             return Err(format!(
                 "{} is another version of nginx than the sources in {}, which are of {}; a module fits one version: let \
-                 the environment variable NGINX name the nginx to build for, and NGINX_SOURCE the sources of the same",
+                 the environment variable OXWSGI_NGINX name the nginx to build for, and NGINX_SOURCE the sources of the same",
                 program.display(),
                 self.folder.display(),
                 self.version
@@ -230,7 +230,7 @@ fn included(makefile: &str, tree: &Path) -> Vec<String> {
 }
 
 fn find_nginx(tree: &Path) -> Result<PathBuf, String> {
-    if let Some(program) = env::var_os("NGINX").filter(|value| !value.is_empty()) {
+    if let Some(program) = env::var_os("OXWSGI_NGINX").filter(|value| !value.is_empty()) {
         return Ok(program.into());
     }
     let mut path = env::var_os("PATH").unwrap_or_default();
@@ -238,7 +238,7 @@ fn find_nginx(tree: &Path) -> Result<PathBuf, String> {
     env::split_paths(&path).map(|folder| folder.join("nginx")).find(|file| file.is_file()).ok_or_else(|| {
         format!(
             "the sources in {} do not say how nginx was configured, and no nginx that could is on PATH; let the \
-             environment variable NGINX name the nginx to build for",
+             environment variable OXWSGI_NGINX name the nginx to build for",
             tree.display()
         )
     })

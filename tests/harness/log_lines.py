@@ -42,8 +42,11 @@ _NOISE = {
 _NOISE_OF_SERVER = {
     # Its event MPM says so when a connection ends in the moment its child stops.
     HTTPD: [r"AH0309[23]: .*apr_pollset_add failure"],
-    # It warns of its usual business, in words of its own.
-    NGINX: [r"(a client request body|an upstream response) is buffered to a temporary file"],
+    # It warns of its usual business in words of its own, and newer ones of what 1.22 can say in one way only.
+    NGINX: [
+        r"(a client request body|an upstream response) is buffered to a temporary file",
+        r'the "listen \.\.\. http2" directive is deprecated',
+    ],
 }
 
 

@@ -218,7 +218,7 @@ def _unix_sockets() -> dict[str, str]:
 
 @cache
 def _nginx() -> str:
-    path = os.environ.get("NGINX") or shutil.which("nginx", path="/usr/sbin:/usr/bin:/usr/local/sbin")
+    path = os.environ.get("OXWSGI_NGINX") or shutil.which("nginx", path="/usr/sbin:/usr/bin:/usr/local/sbin")
     if not path:
-        raise MissingComponentError("no nginx was found: install nginx, or name it in $NGINX")
+        raise MissingComponentError("no nginx was found: install nginx, or name it in $OXWSGI_NGINX")
     return path

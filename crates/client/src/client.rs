@@ -122,7 +122,7 @@ impl GroupClient {
         {
             return Ok((connection, true));
         }
-        let unconnected = |error| Problem::unconnected(error, &self.settings);
+        let unconnected = |error| Problem::unconnected(error, &self.settings, self.settings.connect_timeout);
         let address =
             self.address.as_ref().map_err(|error| unconnected(ConnectError::Other((*error).into())))?;
         let bound = look(self.settings.socket_timeout);

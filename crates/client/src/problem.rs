@@ -127,15 +127,13 @@ fn by(pid: Option<u32>) -> String {
 }
 
 impl Problem {
-    /// There is no connection to the group, and it was tried for as long as is to be.
-    pub fn unconnected(error: ConnectError, settings: &ClientSettings) -> Self {
+    /// There is no connection to the group, and it was tried for as long as is to be (`limit`).
+    pub fn unconnected(error: ConnectError, settings: &ClientSettings, limit: Duration) -> Self {
         let (path, dialect) = (|| settings.socket.display().to_string(), settings.dialect);
         match error {
             ConnectError::Socket(error) => Self::Socket(error),
             ConnectError::QueueFull => Self::QueueFull(settings.backlog, dialect),
-            ConnectError::Refused => {
-                Self::Unreachable { limit: settings.connect_timeout, path: path(), dialect }
-            }
+            ConnectError::Refused => Self::Unreachable { limit, path: path(), dialect },
             ConnectError::Other(error) => {
                 Self::Connect { path: path(), uid: rustix::process::geteuid().as_raw(), error }
             }

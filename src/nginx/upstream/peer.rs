@@ -98,7 +98,7 @@ fn open(exchange: &Exchange) -> Option<Attempt> {
 
 /// Makes the connection, if it is not made yet and can be made now.
 fn connect(exchange: &mut Exchange) {
-    let group = exchange.group;
+    let (group, limit) = (exchange.group, exchange.patience());
     let Some(attempt) = exchange.attempt.as_mut().filter(|attempt| !attempt.is_connected) else { return };
     let link = &attempt.connection.socket;
     let connected = match &group.address {
@@ -109,15 +109,14 @@ fn connect(exchange: &mut Exchange) {
         Ok(()) if link.watch() => attempt.is_connected = true,
         Ok(()) => exchange.fail(&Problem::Socket(std::io::Error::other("nginx cannot watch it"))),
         Err(ConnectError::Refused) => {
-            let limit = exchange.patience();
             let rest = limit.saturating_sub(exchange.since.get_or_insert_with(Instant::now).elapsed());
             if rest.is_zero() {
-                exchange.fail(&Problem::unconnected(ConnectError::Refused, &group.settings));
+                exchange.fail(&Problem::unconnected(ConnectError::Refused, &group.settings, limit));
             } else {
                 exchange.timer.start_timer(rest.min(PAUSE).min(half_of_patience(exchange)));
             }
         }
-        Err(error) => exchange.fail(&Problem::unconnected(error, &group.settings)),
+        Err(error) => exchange.fail(&Problem::unconnected(error, &group.settings, limit)),
     }
 }
 

@@ -72,8 +72,8 @@ def blocks(environ, start_response, query):
 
 
 def stepwise(environ, start_response, query):
-    headers = [("Content-Type", "text/plain"), *query]
-    start_response("200 OK", headers)
+    headers = {"Content-Type": "text/plain", **dict(query)}
+    start_response("200 OK", list(headers.items()))
     yield b"first"
     assert steps.acquire(timeout=20)
     yield b"second"
