@@ -337,11 +337,12 @@ def neighbour_table(plan: Plan, workload: Workload, setup: rounds.Setup, found: 
     """A row for each contender, with the median, least and most of its rounds."""
     note = (
         "Microseconds from request to complete answer of a file of 1 KiB that nginx serves by itself, on one"
-        f" keep-alive connection: with the application idle, and while the {setup.clients} clients ask for"
-        f" {workload.says} in {THREADS} threads. Median of the rounds, in brackets the least and the most."
+        f" keep-alive connection: with the application idle, and while {setup.clients} clients ask for"
+        f" {workload.says} in {THREADS} threads. nginx and the clients share a CPU, the application has any."
+        " Median of the rounds, in brackets the least and the most."
     )
     header = ["contender", *(column for _, column, _ in NEIGHBOUR_FIGURES), "rounds"]
-    table = Table(plan.title(f"Static file beside {workload.name}, {setup.name}"), note, header)
+    table = Table(plan.title(f"Static file beside {workload.name}, {setup.clients} clients"), note, header)
     for name in plan.turn_contenders:
         series = [found.get(key, {}).get(name) for key, _, _ in NEIGHBOUR_FIGURES]
         cells = [

@@ -99,11 +99,8 @@ BEHIND_NGINX = LineUp(
     ),
     goals={},
     figures=frozenset({"syscalls", "start", "cpu", "neighbour"}),
-    # Four clients for each thread, so that requests queue all the time. What sleeps leaves the one CPU alone.
-    neighbours=(
-        Setup("nginx", 4 * THREADS, one_cpu=True, workloads=frozenset({"sleep2s"})),
-        Setup("nginx", 4 * THREADS, workloads=frozenset({"python2s"})),
-    ),
+    # Four clients for each thread, so that requests queue all the time.
+    neighbours=(Setup("nginx", 4 * THREADS, one_cpu=True, workloads=frozenset(SLOW)),),
 )
 
 LINE_UPS = {line_up.mode: line_up for line_up in (EMBEDDED, DAEMON, BEHIND_NGINX)}

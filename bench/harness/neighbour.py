@@ -9,10 +9,11 @@ import os
 import time
 from concurrent.futures import ThreadPoolExecutor
 
+from . import processes
 from .contender import Contender
 from .nginx import server_of
 from .rounds import Setup
-from .server import Wrong
+from .server import Server, Wrong
 from .workload import NEIGHBOUR, Workload
 
 #: Until nginx has taken the first request of every client.
@@ -34,6 +35,7 @@ def beside(contender: Contender, workload: Workload, setup: Setup, seconds: floa
     server = server_of(contender, workload, mpm=setup.mpm, processes=setup.processes, cpu=cpu)
     # The server stops before the pool waits for its clients: when something fails they end at once.
     with ThreadPoolExecutor(1) as pool, server:
+        release(server)
         server.load(requests=NEIGHBOUR.size.warm_up, workload=NEIGHBOUR)
         idle = server.load(seconds=window, workload=NEIGHBOUR)
         clients = pool.submit(server.load, clients=setup.clients, seconds=SETTLE_SECONDS + window)
@@ -53,3 +55,14 @@ def beside(contender: Contender, workload: Workload, setup: Setup, seconds: floa
         "rate": (busy.answered / busy.seconds) / (idle.answered / idle.seconds),
         "application": application.answered / application.seconds,
     }
+
+
+def release(server: Server) -> None:
+    """Lets the application use every CPU, where nginx and its client are bound to one.
+
+    If those could use every CPU, too, an idle one would have to wake for each answer while the application
+    is idle, and none when it computes: the neighbour would look faster beside it.
+    """
+    for worker in server.worker_pids():
+        for thread in processes.threads(worker):
+            os.sched_setaffinity(thread, os.sched_getaffinity(0))
