@@ -25,10 +25,11 @@ from harness.contender import contender as contender_of
 from harness.kit import REPOSITORY, Kit, Missing, default_cache
 from harness.lineup import LINE_UPS, LineUp
 from harness.server import Wrong
-from harness.workload import WORKLOADS
+from harness.workload import SLOW, WORKLOADS
 
 #: What fits in the time of a quick run.
 QUICK_TURNS = ["hello", "stream", "flask"]
+QUICK_SLOW = ["sleep2s"]
 QUICK_CONTENDERS = {
     FLOOR,
     *(name for line_up in LINE_UPS.values() for name in (line_up.reference, line_up.ours)),
@@ -61,7 +62,11 @@ def arguments() -> argparse.Namespace:
         type=int,
         help="of CPU time and start; hello takes three times as many (default 3; quick 1)",
     )
-    add("--seconds", type=float, help="of load in each round (default 1; quick 0.7)")
+    add(
+        "--seconds",
+        type=float,
+        help="of load in each round; a neighbour takes four times as many (default 1; quick 0.7)",
+    )
     add("--minutes", type=float, help="of a mode, then nothing new begins (default 30; quick 5; growth 60)")
     add(
         "--requests",
@@ -87,7 +92,11 @@ def arguments() -> argparse.Namespace:
     add("--cache", type=Path, default=default_cache(), help="what is built once (default: %(default)s)")
     markdown = REPOSITORY / "target/bench/performance.md"
     add("--markdown", type=Path, default=markdown, help="where the tables go, too (default: %(default)s)")
-    return parser.parse_args()
+    options = parser.parse_args()
+    slow = [name for name in options.workload or () if name in SLOW]
+    if slow and (options.command, options.figure) != ("table", ["neighbour"]):
+        parser.error(f"--workload {slow[0]} is of one figure alone: add --figure neighbour")
+    return options
 
 
 def plan(options: argparse.Namespace, kit: Kit, line_up: LineUp, failures: list[str]) -> figures.Plan:
@@ -101,6 +110,7 @@ def plan(options: argparse.Namespace, kit: Kit, line_up: LineUp, failures: list[
         contenders=named or (turns if quick else list(line_up.contenders)),
         workloads=options.workload or list(line_up.workloads),
         turn_contenders=named or turns,
+        slow_workloads=options.workload or (QUICK_SLOW if quick else list(SLOW)),
         turn_workloads=options.workload or (QUICK_TURNS if quick else list(line_up.workloads)),
         rounds=options.rounds or (1 if quick else 3),
         seconds=options.seconds or (0.7 if quick else 1),

@@ -10,12 +10,12 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
 
-from . import instructions, memory, rounds, syscalls
+from . import instructions, memory, neighbour, rounds, syscalls
 from .contender import FLOOR, Contender, contender
 from .kit import Kit, say
 from .lineup import LineUp
 from .report import Table, mebibytes, share, thousands
-from .server import Wrong
+from .server import THREADS, Wrong
 from .workload import WORKLOADS, Workload
 
 #: In the place of a figure: it went wrong, time was up, the contender does not serve the workload.
@@ -33,6 +33,8 @@ class Plan:
     #: For CPU time and start, which take turns and time: fewer, unless the command line names them.
     turn_contenders: list[str]
     turn_workloads: list[str]
+    #: The applications of the figure `neighbour`.
+    slow_workloads: list[str]
     rounds: int
     seconds: float
     runs: int
@@ -228,13 +230,18 @@ def turn_table(
             elif one is None:
                 row.append(FAILED if series else LATE)
             else:
-                row.append(f"{one.median:{form}} ({min(one.values):{form}}..{max(one.values):{form}})")
+                row.append(spread(one, form))
         if both:
             present = {reference, ours} <= set(series)
             row.append(share(series[ours].ratio(series[reference]) if present else None))
         row.append(str(max((len(one.values) for one in series.values()), default=0)))
         table.rows.append(row)
     return table
+
+
+def spread(series: rounds.Series, form: str) -> str:
+    """The median, in brackets the least and the most."""
+    return f"{series.median:{form}} ({min(series.values):{form}}..{max(series.values):{form}})"
 
 
 def measure_start(plan: Plan) -> list[Table]:
@@ -298,6 +305,54 @@ def measure_cpu(plan: Plan) -> list[Table]:
     return tables
 
 
+#: What is reported of a neighbour: key of `neighbour.beside`, column, format.
+NEIGHBOUR_FIGURES = (
+    ("idle_median", "idle p50", ",.0f"),
+    ("busy_median", "busy p50", ",.0f"),
+    ("idle_p99", "idle p99", ",.0f"),
+    ("busy_p99", "busy p99", ",.0f"),
+    ("ratio", "p99, busy / idle", ".2f"),
+    ("idle_longest", "idle longest", ",.0f"),
+    ("busy_longest", "busy longest", ",.0f"),
+    ("rate", "rate, busy / idle", ".2f"),
+    ("application", "application's answers/s", ".1f"),
+)
+
+
+def measure_neighbour(plan: Plan) -> list[Table]:
+    names = [name for name in plan.turn_contenders if plan.contender(name).has_workers]
+    among = replace(plan, turn_contenders=names)
+    tables = []
+    for setup in plan.line_up.neighbours if names else ():
+        for name in plan.slow_workloads:
+            if name in setup.workloads:
+                workload = WORKLOADS[name]
+                once = partial(neighbour.beside, workload=workload, setup=setup, seconds=plan.seconds)
+                found = in_turns(among, "neighbour", workload, once)
+                tables.append(neighbour_table(among, workload, setup, found))
+    return tables
+
+
+def neighbour_table(plan: Plan, workload: Workload, setup: rounds.Setup, found: dict) -> Table:
+    """A row for each contender, with the median, least and most of its rounds."""
+    note = (
+        "Microseconds from request to complete answer of a file of 1 KiB that nginx serves by itself, on one"
+        f" keep-alive connection: with the application idle, and while {setup.clients} clients ask for"
+        f" {workload.says} in {THREADS} threads. nginx and the clients share a CPU, the application has any."
+        " Median of the rounds, in brackets the least and the most."
+    )
+    header = ["contender", *(column for _, column, _ in NEIGHBOUR_FIGURES), "rounds"]
+    table = Table(plan.title(f"Static file beside {workload.name}, {setup.clients} clients"), note, header)
+    for name in plan.turn_contenders:
+        series = [found.get(key, {}).get(name) for key, _, _ in NEIGHBOUR_FIGURES]
+        cells = [
+            (FAILED if found else LATE) if one is None else spread(one, form)
+            for one, (_, _, form) in zip(series, NEIGHBOUR_FIGURES, strict=True)
+        ]
+        table.rows.append([name, *cells, str(len(series[0].values) if series[0] else 0)])
+    return table
+
+
 def measure_growth(plan: Plan, counts: tuple[int, ...]) -> list[Table]:
     header = ["workload", "contender", *(f"after {thousands(count)}" for count in counts), "growth"]
     note = "KiB of anonymous memory of the one process that ran the application (prefork, 1 client)."
@@ -317,4 +372,5 @@ FIGURES: dict[str, Callable[[Plan], list[Table]]] = {
     "memory": measure_memory,
     "start": measure_start,
     "cpu": measure_cpu,
+    "neighbour": measure_neighbour,
 }

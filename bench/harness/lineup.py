@@ -4,7 +4,8 @@ from dataclasses import dataclass
 
 from .contender import FLOOR, GUNICORN, NGINX, OURS, REFERENCE, STATIC, UWSGI
 from .rounds import Setup
-from .workload import WORKLOADS
+from .server import THREADS
+from .workload import SLOW, WORKLOADS
 
 
 @dataclass(frozen=True)
@@ -25,6 +26,8 @@ class LineUp:
     goals: dict[str, float]
     #: The figures that there are of it; none is all.
     figures: frozenset[str] | None = None
+    #: How the application is kept busy beside what the server serves by itself.
+    neighbours: tuple[Setup, ...] = ()
 
     @property
     def title(self) -> str:
@@ -32,6 +35,7 @@ class LineUp:
 
 
 _HELLO = frozenset({"hello"})
+_QUICK = tuple(name for name in WORKLOADS if name not in SLOW)
 
 EMBEDDED = LineUp(
     mode="embedded",
@@ -40,7 +44,7 @@ EMBEDDED = LineUp(
     reference=REFERENCE,
     ours=OURS,
     variants=("", "-sub"),
-    workloads=tuple(name for name in WORKLOADS if name != "python2ms"),
+    workloads=tuple(name for name in _QUICK if name != "python2ms"),
     setups=(
         Setup("prefork", 1, one_cpu=True),
         Setup("prefork", 1, workloads=_HELLO),
@@ -66,7 +70,7 @@ DAEMON = LineUp(
     reference=f"{REFERENCE}-daemon",
     ours=f"{OURS}-daemon",
     variants=("",),
-    workloads=tuple(WORKLOADS),
+    workloads=_QUICK,
     setups=(
         Setup("prefork", 1, one_cpu=True),
         Setup("prefork", 1, workloads=_HELLO),
@@ -87,14 +91,16 @@ BEHIND_NGINX = LineUp(
     reference=NGINX + UWSGI,
     ours=NGINX + OURS,
     variants=(),
-    workloads=tuple(name for name in WORKLOADS if name != "flask"),
+    workloads=tuple(name for name in _QUICK if name != "flask"),
     setups=(
         Setup("nginx", 1, one_cpu=True),
         Setup("nginx", 8),
         Setup("nginx", 8, processes=2, workloads=frozenset({"hello", "real", "python2ms"})),
     ),
     goals={},
-    figures=frozenset({"syscalls", "start", "cpu"}),
+    figures=frozenset({"syscalls", "start", "cpu", "neighbour"}),
+    # Four clients for each thread, so that requests queue all the time.
+    neighbours=(Setup("nginx", 4 * THREADS, one_cpu=True, workloads=frozenset(SLOW)),),
 )
 
 LINE_UPS = {line_up.mode: line_up for line_up in (EMBEDDED, DAEMON, BEHIND_NGINX)}

@@ -6,7 +6,7 @@ from . import processes
 from .contender import Contender, Nginx
 from .kit import server_group, server_user
 from .server import Server
-from .workload import Workload
+from .workload import NEIGHBOUR, Workload
 
 #: One process, as httpd's event MPM has one.
 CONFIGURATION = """\
@@ -39,6 +39,11 @@ http {{
             if (-f /oxwsgi-bench-mark) {{ return 404; }}
             return 200 "marked $pid\\n";
         }}
+        # What nginx serves by itself beside the application.
+        location = /{neighbour} {{
+            alias {neighbour_file};
+            default_type application/octet-stream;
+        }}
         {contender}
     }}
 }}
@@ -54,12 +59,15 @@ class NginxServer(Server):
     def configure(self) -> None:
         contender = self.contender
         assert isinstance(contender, Nginx)
+        self.write(NEIGHBOUR)
         text = CONFIGURATION.format(
             folder=self.folder,
             port=self.port,
             user=f"user {server_user()} {server_group()};" if contender.kit.is_root else "",
             modules="\n".join(f"load_module {module};" for module in contender.modules()),
             http="\n    ".join(contender.http_configuration(self.site)),
+            neighbour=NEIGHBOUR.name,
+            neighbour_file=self.files(NEIGHBOUR)[1],
             contender="\n        ".join(contender.configuration(self.site)),
         )
         (self.folder / "nginx.conf").write_text(text)

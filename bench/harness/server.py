@@ -143,8 +143,17 @@ class Server:
         self.folder = self.contender.kit.output_folder(f"{self.contender.name}-{self.workload.name}")
         self.port = free_port()
         self.configure()
-        (self.folder / "request").write_bytes(self.workload.request)
-        (self.folder / "body").write_bytes(self.workload.body)
+        self.write(self.workload)
+
+    def write(self, workload: Workload) -> None:
+        """Writes what the load client sends and what it expects."""
+        request, body = self.files(workload)
+        request.write_bytes(workload.request)
+        body.write_bytes(workload.body)
+
+    def files(self, workload: Workload) -> tuple[Path, Path]:
+        """Where the request and the expected body are."""
+        return self.folder / f"{workload.name}.request", self.folder / f"{workload.name}.body"
 
     def configure(self) -> None:
         kit = self.contender.kit
@@ -301,8 +310,18 @@ class Server:
             raise Wrong(f"{self.title}: no mark at {target}:\n{self.last_words()}")
         return int(body.split()[1])
 
-    def load(self, clients: int = 1, requests: int = 0, seconds: float = 0, pause: int = 0) -> Load:
-        """Sends so many `requests`, or for so many `seconds`; before each one a `pause` of microseconds."""
+    def load(
+        self,
+        clients: int = 1,
+        requests: int = 0,
+        seconds: float = 0,
+        pause: int = 0,
+        workload: Workload | None = None,
+    ) -> Load:
+        """Sends so many `requests`, or for so many `seconds`; before each one a `pause` of microseconds.
+
+        Another `workload` than the one that is mounted is of the server itself, and was written before.
+        """
         until = ["-n", requests] if requests else ["-t", seconds]
         command = [
             *self.binding,
@@ -315,7 +334,7 @@ class Server:
             "-w",
             pause,
         ]
-        command += [self.folder / "request", self.folder / "body"]
+        command += self.files(workload or self.workload)
         done = subprocess.run([str(part) for part in command], capture_output=True, text=True, check=False)
         if done.returncode != 0:
             raise Wrong(f"{self.title}: {done.stderr.strip()}\n{self.last_words()}")

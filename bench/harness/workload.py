@@ -75,6 +75,8 @@ def _length(count: int) -> tuple[str, str]:
 FILE_NAME = "ten-mib.bin"
 FILE_BYTES = b"".join(b"%015d\n" % line for line in range(10 * MIB // 16))
 
+_ONCE = Size(warm_up=1, few=1, many=2, memory=1)
+
 WORKLOADS = {
     workload.name: workload
     for workload in (
@@ -157,5 +159,34 @@ WORKLOADS = {
             b"Hello World!",
             Size(warm_up=5, few=5, many=55, memory=500),
         ),
+        Workload(
+            "sleep2s",
+            "two seconds of sleep",
+            _request("/sleep2s", *_PLAIN),
+            (_TEXT, _length(12)),
+            b"Hello World!",
+            _ONCE,
+        ),
+        Workload(
+            "python2s",
+            "two seconds of plain Python",
+            _request("/python2s", *_PLAIN),
+            (_TEXT, _length(12)),
+            b"Hello World!",
+            _ONCE,
+        ),
     )
 }
+
+#: Those of the figure `neighbour`, and of no other: too slow to be counted.
+SLOW = ("sleep2s", "python2s")
+
+#: The small file that nginx serves by itself beside an application.
+NEIGHBOUR = Workload(
+    "neighbour",
+    "1 KiB, by sendfile",
+    _request("/neighbour", *_PLAIN),
+    (_BYTES, _length(KIB)),
+    PATTERN * (KIB // 16),
+    Size(warm_up=1000, few=50, many=1050, memory=5000),
+)
