@@ -256,7 +256,8 @@ class TestReload:
         for _ in range(4):
             server.graceful()
             wait_until(lambda: len(server.supervisors()) == 1, "one supervisor")
-        assert len(master.descriptors()) <= descriptors
+        # Those of its channel to a worker go when it has seen its end.
+        wait_until(lambda: len(master.descriptors()) <= descriptors, "descriptors to be closed")
         wait_until(lambda: len(server.processes()) <= processes, "the processes of past generations to end")
         assert len(sockets(server)) == 2
 

@@ -143,10 +143,11 @@ fn limit_rate(location: &mut LocationConfig, line: &Line<'_>) -> Outcome {
 #[cfg(nginx_limit_rate_value)]
 fn limit_rate(location: &mut LocationConfig, line: &Line<'_>) -> Outcome {
     use crate::nginx::config::Value;
-    let rate = Value::compile(line.reading, line.native(0))?;
+    let mut rate = Value::compile(line.reading, line.native(0))?.raw();
     if line.fixed().is_ok() {
-        value::bytes(line.first())?;
+        // nginx reads what has no variables from here.
+        rate.u.size = value::bytes(line.first())?;
     }
     let unset = ptr::without_provenance_mut(usize::MAX);
-    value::set(&mut location.upstream.limit_rate, unset, line.reading.pool().room(1)?[0].write(rate.raw()))
+    value::set(&mut location.upstream.limit_rate, unset, line.reading.pool().room(1)?[0].write(rate))
 }
