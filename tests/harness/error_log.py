@@ -13,6 +13,8 @@ from harness.wait import wait_until
 _SCRIPT_PREFIX = re.compile(r"^\[script [^\]]*\] ")
 _TRACEBACK = "Traceback (most recent call last):"
 _FRAME = "  File "
+# A line of it below that, which comes first when tracebacks of two threads are mixed.
+_SOURCE = "    "
 _CHAIN = re.compile(r"The above exception was the direct cause|During handling of the above exception")
 _THREAD = re.compile(r"(Thread|Current thread) 0x")
 _QUIET = {"notice", "info", "debug", *(f"trace{number}" for number in range(1, 9))}
@@ -149,7 +151,7 @@ def _grouped(entries: Iterable[Entry]) -> list[Entry]:
                 unfinished[thread] = traceback
         if thread not in unfinished:
             grouped.append(entry)
-            if entry.text == _TRACEBACK or entry.text.startswith(_FRAME):
+            if entry.text == _TRACEBACK or entry.text.startswith((_FRAME, _SOURCE)):
                 unfinished[thread] = entry
             continue
         traceback = unfinished[thread]
