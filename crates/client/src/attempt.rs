@@ -31,6 +31,9 @@ const GRACE: Duration = Duration::from_millis(50);
 const FIRST_PAUSE: Duration = Duration::from_millis(1);
 const LAST_PAUSE: Duration = Duration::from_millis(32);
 
+/// Of a turn without frames.
+const NOTHING_NEW: Result<Step, Fault> = Ok(Step::More { taken: 0, needed: 0 });
+
 /// How often a body may be announced without coming before it is looked for as if nothing announced it.
 const MOST_FALSE_ALARMS: u32 = 2;
 
@@ -148,8 +151,11 @@ impl<'a> Attempt<'a> {
                 match self.move_body(exchange, body, &mut flow) {
                     Ok(Some(now)) => wait = now,
                     Ok(None) => {
-                        if let Some(answer) = self.give_up(exchange) {
-                            return answer;
+                        if self.patience.is_over() {
+                            return self.timed_out();
+                        }
+                        if let Some(outcome) = self.unwanted(exchange) {
+                            return self.leave(outcome, NOTHING_NEW, exchange, input, filled);
                         }
                         has_ended = self.has_ended();
                         continue;
@@ -163,8 +169,11 @@ impl<'a> Attempt<'a> {
                     if has_ended {
                         return self.broken();
                     }
-                    if let Some(answer) = self.give_up(exchange) {
-                        return answer;
+                    if self.patience.is_over() {
+                        return self.timed_out();
+                    }
+                    if let Some(outcome) = self.unwanted(exchange) {
+                        return self.leave(outcome, NOTHING_NEW, exchange, input, filled);
                     }
                     has_ended = self.has_ended();
                     continue;
@@ -277,18 +286,15 @@ impl<'a> Attempt<'a> {
         Ok(ready.reply.then_some(Wait::Never))
     }
 
-    /// After a turn that has brought nothing: what to answer without any more of the reply, if there is a reason to.
-    fn give_up<E: ServerExchange>(&self, exchange: &E) -> Option<Answer> {
-        if self.patience.is_over() {
-            return Some(self.timed_out());
-        }
+    /// After a turn that has brought nothing: what becomes of a reply that is of no use any more.
+    fn unwanted<E: ServerExchange>(&self, exchange: &E) -> Option<Outcome> {
         if !exchange.wants_more() {
-            return Some(Answer::Over(Outcome::Sent, None));
+            return Some(Outcome::Sent);
         }
         // Whoever has all of the reply may go; lines of the log may follow.
         let has_gone =
             self.reply.stage != Stage::Complete && exchange.body_descriptor().is_some_and(is_broken);
-        has_gone.then_some(Answer::Over(Outcome::ClientGone, None))
+        has_gone.then_some(Outcome::ClientGone)
     }
 
     /// The reply is over; whether the connection can be used again shows here.

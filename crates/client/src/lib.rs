@@ -8,8 +8,8 @@
 //! [`ownership`] whose scripts a group runs, and what its [`root`] makes of paths; [`connecting`], [`received`] bytes and
 //! descriptors, [`socket`], [`buffers`] and [`spool`]; [`ending`] of a process; [`connection`], [`waiting`] and [`pool`] which
 //! connection to use; [`problem`] what went wrong; [`fields`] and [`pieces`] of a reply; [`body`] and [`reply`] the two
-//! directions; [`patience`] with a worker; [`relief`] of a client that sends and does not read, [`departure`] of one that goes; [`retries`]; [`attempt`] one
-//! request on one connection; [`client`] the request until it is answered.
+//! directions; [`patience`] with a worker; [`relief`] of a client that sends and does not read, [`departure`] of one that
+//! goes; [`retries`]; [`attempt`] one request on one connection; [`client`] the request until it is answered.
 
 #![forbid(unsafe_code)]
 
