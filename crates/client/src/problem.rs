@@ -31,7 +31,7 @@ pub enum Problem {
     /// Nobody takes connections.
     #[error(
         "none of its processes could be reached within {} seconds ({}) at {path}",
-        limit.as_secs_f64(), dialect.option("connect-timeout")
+        limit.as_secs_f64(), dialect.connect_timeout()
     )]
     Unreachable {
         /// How long was tried.
@@ -227,6 +227,8 @@ mod tests {
             "a line of the response's head is longer than header-buffer-size (9 bytes)",
         ];
         assert_eq!(texts(Dialect::Httpd), httpd);
-        assert_eq!(texts(Dialect::Nginx), httpd.map(|text| text.replace('-', "_")));
+        let nginx =
+            httpd.map(|text| text.replace("connect-timeout", "wsgi_connect_timeout").replace('-', "_"));
+        assert_eq!(texts(Dialect::Nginx), nginx);
     }
 }

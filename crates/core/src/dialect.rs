@@ -47,6 +47,11 @@ impl Dialect {
         self.choose("User", "user")
     }
 
+    /// The setting that says for how long it is tried to reach a daemon group.
+    pub const fn connect_timeout(self) -> &'static str {
+        self.choose("connect-timeout", "wsgi_connect_timeout")
+    }
+
     /// An option of a daemon group, which is given in httpd's spelling.
     pub fn option(self, name: &str) -> Cow<'_, str> {
         match self {

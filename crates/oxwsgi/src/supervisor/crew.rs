@@ -131,10 +131,10 @@ impl Crew {
         text.push_str(&match pids.first() {
             None => "those of an earlier supervisor take long to end.".to_owned(),
             Some(first) => format!(
-                "{} take long to end (pid={}), and {first} is killed. With request-timeout= no request keeps its \
-                 process for ever.",
+                "{} take long to end (pid={}), and {first} is killed. With {}= no request keeps its process for ever.",
                 pids.len(),
-                pids.join(", ")
+                pids.join(", "),
+                group.dialect().option("request-timeout")
             ),
         });
         self.logs.report(group.log, Level::Error, 1213, &text);

@@ -27,6 +27,7 @@ mod transmission;
 mod workplace;
 
 use oxwsgi_core::daemon::{FromWorker, Import};
+use oxwsgi_core::dialect::Dialect;
 use oxwsgi_core::os::packet::Wait;
 use oxwsgi_core::os::process;
 use oxwsgi_core::report::Level;
@@ -46,12 +47,22 @@ use crate::wsgi::{self, Settings};
 const FILES: &str = "See that the process may have more files open (ulimit -n, LimitNOFILE=).";
 
 /// What to do when there are no threads to be had.
-const THREADS: &str = "See that the group's user may have more processes (ulimit -u, TasksMax=), and that threads=, stack-size= and \
-                       memory-limit= of the group fit each other.";
+fn more_threads(dialect: Dialect) -> String {
+    let (stack_size, memory_limit) = (dialect.option("stack-size"), dialect.option("memory-limit"));
+    format!(
+        "See that the group's user may have more processes (ulimit -u, TasksMax=), and that threads=, {stack_size}= and \
+         {memory_limit}= of the group fit each other."
+    )
+}
 
 /// What to do when Python does not work.
-const PYTHON: &str = "See that the Python of the group is whole (python-home=), and that no module of the site has the name of \
-                      one of Python's own.";
+fn whole_python(dialect: Dialect) -> String {
+    format!(
+        "See that the Python of the group is whole ({}=), and that no module of the site has the name of one of Python's \
+         own.",
+        dialect.option("python-home")
+    )
+}
 
 /// Serves as a daemon process for as long as that lives. Returns when Python is to end, or with `SystemExit` and the reason why
 /// there can be no daemon process.
@@ -61,10 +72,12 @@ pub fn run(py: Attached<'_>) -> PyResult<'_, ()> {
     let control = Control::begin(lines.control);
     let warning = surroundings::apply(py, &orders.group);
     let group = String::from_utf8_lossy(&orders.group.name).into_owned();
+    let dialect = orders.server.dialect;
     let failed = |text: String| cannot(format!("WSGI1024: Daemon process '{group}' cannot start: {text}"));
     // Before anything of the site can take its time.
-    let guardian = Guardian::start(group.clone(), lines.life, control)
-        .map_err(|error| failed(step("the thread that looks after its end", error, THREADS)))?;
+    let guardian = Guardian::start(group.clone(), lines.life, control).map_err(|error| {
+        failed(step("the thread that looks after its end", error, &more_threads(dialect)))
+    })?;
     surroundings::correct_environment(py, &orders.group)?;
     if let Some(text) = warning {
         control.log(Level::Warning, text.as_bytes(), Wait::Socket);
@@ -75,7 +88,8 @@ pub fn run(py: Attached<'_>) -> PyResult<'_, ()> {
 
     let settings = Settings::of_group(&orders.group, &orders.server, Control::sink());
     let is_service = orders.group.threads == 0;
-    wsgi::adopt(py, settings).map_err(|error| failed(step("its main interpreter", error, PYTHON)))?;
+    wsgi::adopt(py, settings)
+        .map_err(|error| failed(step("its main interpreter", error, &whole_python(dialect))))?;
     let done = if is_service {
         service::end_on_signal(py)?;
         py.detach(|| Ok(serve_scripts(orders, control, guardian)))
@@ -105,7 +119,7 @@ fn serve_requests(
         .map_err(|error| step("what its signals are told with", error, FILES))?;
     let imports = std::mem::take(&mut orders.group.imports);
     let (threads, stack_size) = (orders.group.threads, orders.group.resources.stack_size);
-    let (limits, epoch) = (orders.group.limits, orders.epoch);
+    let (limits, epoch, dialect) = (orders.group.limits, orders.epoch, orders.server.dialect);
     let place = Workplace::new(orders, control)
         .map_err(|error| step("what its requests are waited for with", error, FILES))?;
     let mut ends = None;
@@ -115,7 +129,7 @@ fn serve_requests(
             load(import, &place.group, control);
         }
     }
-    let no_threads = |error| step("its threads", error, THREADS);
+    let no_threads = |error| step("its threads", error, &more_threads(dialect));
     let prober = Prober::start(&limits).map_err(no_threads)?;
     let pool = Pool::start(place, threads, stack_size).map_err(no_threads)?;
     if let Some(reason) = ends {
