@@ -5,7 +5,7 @@
 #![allow(unsafe_code, reason = "called by nginx")]
 
 use std::ffi::c_void;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use oxwsgi_client::Problem;
 use oxwsgi_client::connecting::{self, ConnectError};
@@ -64,7 +64,8 @@ unsafe extern "C" fn get(peer: *mut ffi::ngx_peer_connection_t, data: *mut c_voi
         exchange.begin(attempt);
         watch::enter(exchange);
         match exchange.pause.take() {
-            Some(pause) => exchange.timer.start_timer(pause.min(half_of_patience(exchange))),
+            // nginx's own timer for a connection being made is as patient, and stopped when ours comes for the first time.
+            Some(pause) => exchange.timer.start_timer(pause.min(exchange.patience() / 2)),
             None => connect(exchange),
         }
         let is_connected = exchange.attempt.as_ref().is_some_and(|attempt| attempt.is_connected);
@@ -113,16 +114,11 @@ fn connect(exchange: &mut Exchange) {
             if rest.is_zero() {
                 exchange.fail(&Problem::unconnected(ConnectError::Refused, &group.settings, limit));
             } else {
-                exchange.timer.start_timer(rest.min(PAUSE).min(half_of_patience(exchange)));
+                exchange.timer.start_timer(rest.min(PAUSE).min(limit / 2));
             }
         }
         Err(error) => exchange.fail(&Problem::unconnected(error, &group.settings, limit)),
     }
-}
-
-/// nginx's own timer for a connection being made is as patient, and stopped when ours comes for the first time.
-fn half_of_patience(exchange: &Exchange) -> Duration {
-    exchange.patience() / 2
 }
 
 /// The timer of a request: a connection is tried again, or the end of a worker is looked at again.
@@ -221,7 +217,7 @@ fn give_back(exchange: &mut Exchange, has_failed: bool) {
             if let Some(context) = rest {
                 Remainder::start(attempt, group, context, is_settled);
             } else if attempt.connection.socket.sent() > 0 {
-                remainder::take_last_lines(&mut attempt, exchange.lines());
+                remainder::take_last_lines(exchange, &mut attempt);
             } else if attempt.has_ticket
                 && let Some(board) = &group.board
             {

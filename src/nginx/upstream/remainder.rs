@@ -98,23 +98,35 @@ pub fn take_read_bytes(exchange: &mut Exchange) {
         return;
     }
     exchange.is_body_begun = true;
-    let upstream = exchange.upstream();
-    // SAFETY: the request's upstream, which nginx does not use during the call; it has read these bytes.
-    let bytes = unsafe {
-        let buffer = &(*upstream).buffer;
-        slice::from_raw_parts(buffer.pos, buffer.last.offset_from_unsigned(buffer.pos))
-    };
     let mut sink = Discarded { lines: exchange.lines(), text: &[], unsent: &mut 0 };
-    exchange.feed(bytes, &mut sink);
+    exchange.feed(unread(exchange), &mut sink);
+}
+
+/// What nginx has read, and nobody taken yet.
+fn unread<'r>(exchange: &Exchange) -> &'r [u8] {
+    let upstream = exchange.upstream();
+    // SAFETY: the request's upstream, which nginx does not use during the call; both are read by value.
+    let (first, last) = unsafe { ((*upstream).buffer.pos, (*upstream).buffer.last) };
+    if first.is_null() {
+        return &[];
+    }
+    // SAFETY: both are in the same buffer, into which nginx has read so far, and which lives as long as the request.
+    unsafe { slice::from_raw_parts(first, last.offset_from_unsigned(first)) }
 }
 
 /// Takes what the worker has sent until now to a client that has gone, for the lines of the log among it. Nothing more is
 /// taken from it, which it learns when it writes, and then it logs for itself.
-pub fn take_last_lines(attempt: &mut Attempt, lines: Lines<'_>) {
+pub fn take_last_lines(exchange: &Exchange, attempt: &mut Attempt) {
     // A worker that has ended need not be told.
     let _ = shutdown(attempt.connection.socket.socket(), Shutdown::Read);
-    let mut sink = Discarded { lines, text: &[], unsent: &mut 0 };
-    while let Piece::Step(Ok(Step::More { .. })) = take_piece(attempt, &mut sink) {}
+    let mut sink = Discarded { lines: exchange.lines(), text: &[], unsent: &mut 0 };
+    // Behind the head it has been taken.
+    let rest = if attempt.reply.stage == Stage::Silent { unread(exchange) } else { &[] };
+    let mut step = attempt.feed(rest, &mut sink);
+    while let Ok(Step::More { .. }) = step {
+        let Piece::Step(next) = take_piece(attempt, &mut sink) else { return };
+        step = next;
+    }
 }
 
 /// What a read of a connection has come to.
@@ -233,7 +245,7 @@ struct Discarded<'a> {
 
 impl ReplySink for Discarded<'_> {
     fn take_head(&mut self, _head: &Head<'_>) -> Result<(), FlowError> {
-        Err(FlowError::Failed)
+        Ok(())
     }
 
     fn take_blocks(&mut self, blocks: &[Bytes<'_>], _flags: Send) -> Result<(), FlowError> {
