@@ -128,7 +128,8 @@ impl<'a> Request<'a> {
         let main = field!(self, main);
         // SAFETY: not null, so the record of the request that this one is a part of.
         let whole = if main.is_null() { self } else { unsafe { Self::from_raw(main) } };
-        field!(whole, chunked) == 0 && whole.headers_out().get(c"Content-Length").is_none()
+        let has_body = field!(whole, header_only) == 0 && !matches!(field!(whole, status), 204 | 304);
+        has_body && field!(whole, chunked) == 0 && whole.headers_out().get(c"Content-Length").is_none()
     }
 
     /// Variables for programs: `SetEnv`, `SSL_*`.

@@ -153,24 +153,31 @@ impl<'r> Request<'r> {
     /// The rest of a reply that the client has a part of will not come, and what comes must not look like its end.
     pub fn break_reply(self) {
         let r = self.as_raw();
-        // SAFETY: the request is alive, and so is its main request; a connection outlives its requests.
-        let (record, main, connection) = unsafe { (&*r, &*(*r).main, &mut *(*r).connection) };
-        if record.background() != 0 {
+        // SAFETY: the request is alive; read by value.
+        if unsafe { (*r).background() } != 0 {
             return;
         }
-        if !std::ptr::eq(record, main) {
+        let (main, connection) = (field!(self, main), field!(self, connection));
+        if main != r {
             // The page it is a part of (SSI, `add_after_body`) ends as when nginx cannot write.
-            connection.set_error(1);
+            // SAFETY: a connection outlives its requests.
+            unsafe { (*connection).set_error(1) };
         }
-        let is_framed = main.chunked() != 0
-            || main.headers_out.content_length_n >= 0
-            || main.http_version >= ffi::NGX_HTTP_VERSION_20 as ffi::ngx_uint_t;
-        if !is_framed {
-            // Only a reset tells (RFC 9293 section 3.10.4). When it fails the client has gone.
-            // SAFETY: the connection has it open as long as it has requests.
-            let descriptor = unsafe { BorrowedFd::borrow_raw(connection.fd) };
-            let _ = set_socket_linger(descriptor, Some(Duration::ZERO));
+        // SAFETY: the main request outlives its parts.
+        if unsafe { Self::from_raw(main) }.ends_with_connection() {
+            // SAFETY: as above.
+            unsafe { reset(connection) };
         }
+    }
+
+    /// Whether the client knows the end of the reply by that of the connection only, as with HTTP/1.0.
+    fn ends_with_connection(self) -> bool {
+        // SAFETY: the request is alive; read by value.
+        let is_chunked = unsafe { (*self.as_raw()).chunked() } != 0;
+        let version = field!(self, http_version);
+        !is_chunked
+            && field!(self, headers_out.content_length_n) < 0
+            && version < ffi::NGX_HTTP_VERSION_20 as ffi::ngx_uint_t
     }
 
     /// Adds a header field to the reply.
@@ -248,4 +255,23 @@ impl<'r> Request<'r> {
         }
         Ok(fields)
     }
+}
+
+/// Has a connection closed in a way that no client takes for the end of a body, once nginx is done with its request: with a
+/// reset (RFC 9293 section 3.10.4), and under TLS without an alert before it.
+///
+/// # Safety
+/// The connection of a request that is alive.
+unsafe fn reset(connection: *mut ffi::ngx_connection_t) {
+    // SAFETY: the caller's word; read by value.
+    let (descriptor, read) = unsafe { ((*connection).fd, (*connection).read) };
+    // SAFETY: the connection has it open as long as it has requests.
+    let descriptor = unsafe { BorrowedFd::borrow_raw(descriptor) };
+    // When it fails the client has gone.
+    let _ = set_socket_linger(descriptor, Some(Duration::ZERO));
+    // Otherwise nginx ends its side in order, and waits for what the client may still send.
+    // SAFETY: a connection has two events.
+    unsafe { (*read).set_eof(1) };
+    // SAFETY: the caller's word.
+    unsafe { (*connection).set_timedout(1) };
 }

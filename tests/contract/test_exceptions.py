@@ -133,12 +133,30 @@ def test_in_mid_stream_with_a_length_the_connection_breaks(gateway):
 
 @pytest.mark.provokes("WSGI0174", "ValueError: in the iteration")
 @pytest.mark.differs("a reply that breaks off in mid-stream breaks the connection")
-def test_in_mid_stream_the_end_of_the_connection_is_no_end_of_the_body(gateway):
+@pytest.mark.parametrize(
+    "text",
+    [
+        "GET /exceptions/later HTTP/1.0\r\n\r\n",
+        "POST /exceptions/later HTTP/1.0\r\nContent-Length: 4\r\n\r\nbody",
+    ],
+    ids=["get", "post"],
+)
+def test_in_mid_stream_the_end_of_the_connection_is_no_end_of_the_body(gateway, text):
     """With neither a length nor chunks (clients and proxies of HTTP/1.0) an orderly end would be one."""
     with gateway.raw() as connection:
-        connection.send("GET /exceptions/later HTTP/1.0\r\n\r\n")
+        connection.send(text)
         connection.read_to_end()
         assert connection.was_reset
+
+
+@pytest.mark.allows("WSGI0174", "ValueError: in the iteration")
+def test_in_mid_stream_of_a_reply_without_a_body(gateway):
+    """The client has all of it."""
+    with gateway.raw() as connection:
+        connection.request("HEAD /exceptions/later", "Connection: close")
+        assert connection.read_head().status == 200
+        assert connection.is_closed_by_server()
+        assert not connection.was_reset
 
 
 @pytest.mark.provokes("WSGI0174", "ValueError: in the iteration")

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import socket
+import ssl
+
 import httpx
 import pytest
 import trustme
@@ -156,6 +159,19 @@ def test_tls(server):
     assert shown["wsgi.url_scheme"] == shown["REQUEST_SCHEME"] == "https"
     assert shown["SERVER_NAME"] == "secure.example"
     assert shown["SERVER_PORT"] == str(server.port2)
+
+
+@pytest.mark.provokes("WSGI0174", "ValueError: in the middle")
+def test_a_broken_reply_over_tls(server):
+    """Nothing says that this was all: no alert, and no end of the connection in order."""
+    context = ssl._create_unverified_context()
+    with (
+        socket.create_connection(("127.0.0.1", server.port2), timeout=15) as plain,
+        context.wrap_socket(plain, suppress_ragged_eofs=False) as connection,
+    ):
+        connection.sendall(b"GET /broken?size=5 HTTP/1.0\r\n\r\n")
+        with pytest.raises((ssl.SSLEOFError, ConnectionResetError)):
+            list(iter(lambda: connection.recv(4096), b""))
 
 
 def test_underscores_where_nginx_lets_them_in(server):

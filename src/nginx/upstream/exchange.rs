@@ -210,7 +210,8 @@ impl Exchange {
         // SAFETY: the request is alive, and so is its upstream; both are read by value.
         let (header_only, is_sent) =
             unsafe { ((*self.request).header_only(), (*(*self.request).upstream).header_sent()) };
-        header_only == 0 && is_sent != 0 && result >= ffi::NGX_HTTP_SPECIAL_RESPONSE
+        let has_failed = result == ffi::NGX_ERROR || result >= ffi::NGX_HTTP_SPECIAL_RESPONSE;
+        header_only == 0 && is_sent != 0 && has_failed
     }
 
     /// Begins with an attempt.
