@@ -419,6 +419,8 @@ class TestOneProcess:
         (old,) = server.supervisors()
         server.process.send_signal(signal.SIGHUP)
         wait_until(lambda: len(server.supervisors()) == 2, "another supervisor")
+        # A signal that comes before nginx is done with its configuration waits for something else to happen.
+        server.error_log.wait_for("using the .* event method", count=2)
         # nginx looks every 30 seconds whether an old configuration is still in use.
         assert old.is_alive
 
