@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import pwd
 import re
 import signal
@@ -237,7 +238,9 @@ class TestMischief:
     def test_the_site_is_well_again_with_new_processes(self, harmed, path):
         site, other = harmed(path)
         for process in site.server.processes():
-            if process.user == pwd.getpwnam("games").pw_uid:
-                process.signal(signal.SIGKILL)
+            # One may end meanwhile.
+            with contextlib.suppress(ProcessLookupError):
+                if process.user == pwd.getpwnam("games").pw_uid:
+                    process.signal(signal.SIGKILL)
         wait_until(lambda: site.get("/pid").status_code == 200, "the site to be well again", timeout=20)
         assert int(site.server.get("/other/pid").text) == other
