@@ -89,11 +89,6 @@ impl<S> Waiting<S> {
         self.connections.drain(..count).map(|(connection, _)| connection).collect()
     }
 
-    /// Takes out all.
-    pub fn clear(&mut self) -> Vec<Connection<S>> {
-        self.connections.drain(..).map(|(connection, _)| connection).collect()
-    }
-
     /// Whether there is a process without anything to do that no connection leads to, and a new one may find it.
     fn explores(&mut self, board: &Board) -> bool {
         let leads_to = |slot, pid| self.connections.iter().any(|(one, _)| one.owner() == Some((slot, pid)));
