@@ -143,29 +143,23 @@ impl<'a> Attempt<'a> {
         let mut has_ended = false;
         let mut sent = 0;
         loop {
-            let mut wait = Wait::Bounded;
-            if has_ended {
+            let wait = if has_ended {
                 // What it sent before its end is still there.
-                wait = Wait::Never;
+                Some(Wait::Never)
             } else if self.reply.asked && body.is_pending() {
                 match self.move_body(exchange, body, &mut flow) {
-                    Ok(Some(now)) => wait = now,
-                    Ok(None) => {
-                        if self.patience.is_over() {
-                            return self.timed_out();
-                        }
-                        if let Some(outcome) = self.unwanted(exchange) {
-                            return self.leave(outcome, NOTHING_NEW, exchange, input, filled);
-                        }
-                        has_ended = self.has_ended();
-                        continue;
-                    }
+                    Ok(wait) => wait,
                     Err(error) => return self.unreadable(error),
                 }
-            }
-            let received = match self.connection.socket.receive(&mut input[filled..], wait) {
-                Ok(received) => received,
-                Err(error) if error.kind() == ErrorKind::WouldBlock => {
+            } else {
+                Some(Wait::Bounded)
+            };
+            let received = match wait.map(|wait| self.connection.socket.receive(&mut input[filled..], wait)) {
+                Some(Ok(received)) => received,
+                Some(Err(error)) if error.kind() == ErrorKind::ConnectionReset => return self.broken(),
+                Some(Err(error)) if error.kind() != ErrorKind::WouldBlock => return self.unreadable(error),
+                // Nothing has come.
+                None | Some(Err(_)) => {
                     if has_ended {
                         return self.broken();
                     }
@@ -178,8 +172,6 @@ impl<'a> Attempt<'a> {
                     has_ended = self.has_ended();
                     continue;
                 }
-                Err(error) if error.kind() == ErrorKind::ConnectionReset => return self.broken(),
-                Err(error) => return self.unreadable(error),
             };
             if received.count == 0 {
                 return self.broken();

@@ -1,5 +1,5 @@
-//! A reply that nobody wants the rest of, for its client has gone. What the application has written to its log up to then lies among bytes
-//! that nobody gets any more, and is logged all the same. Used by the attempt, on the request's thread.
+//! A reply that nobody wants the rest of, for its client has gone. What the application has written to its log up to then
+//! lies among bytes that nobody gets any more, and is logged all the same. Used by the attempt, on the request's thread.
 
 use std::os::fd::OwnedFd;
 
