@@ -64,12 +64,13 @@ fn maximum_requests_are_a_maximum() {
 
 #[test]
 fn a_restart_interval_ends_an_idle_process() {
-    let stage = Stage::new(SLOW).with(|group| group.limits.restart_interval = seconds(1));
+    let stage = Stage::new(SLOW).with(|group| group.limits.restart_interval = seconds(2));
     let start = Instant::now();
-    let mut worker = stage.ready();
-    worker.get("/");
+    let mut worker = stage.start();
+    // It waits in the queue when the process begins to serve, for the interval is short.
+    assert_eq!(worker.get("/").text(), "done");
     worker.expect(&FromWorker::Ending(Reason::RestartInterval));
-    assert!(start.elapsed() >= Duration::from_secs(1));
+    assert!(start.elapsed() >= Duration::from_secs(2));
     assert_eq!(worker.wait().code(), Some(0));
 }
 
@@ -78,10 +79,10 @@ fn inactivity_ends_a_process_that_had_a_request() {
     let stage = Stage::new(SLOW).with(|group| group.limits.inactivity = seconds(1));
     let mut worker = stage.ready();
     std::thread::sleep(Duration::from_millis(1500));
-    assert_eq!(worker.get("/1.5").text(), "done");
     let start = Instant::now();
+    assert_eq!(worker.get("/1.5").text(), "done");
     worker.expect(&FromWorker::Ending(Reason::InactivityTimeout));
-    assert!(start.elapsed() >= Duration::from_millis(900));
+    assert!(start.elapsed() >= Duration::from_millis(2500), "the second begins when the request has ended");
     assert_eq!(worker.wait().code(), Some(0));
 }
 
@@ -114,7 +115,7 @@ fn a_lock_that_nobody_lets_go_of_ends_the_process() {
 
 #[test]
 fn a_request_timeout_ends_the_process_and_shows_where_it_was() {
-    let stage = Stage::new(SLOW).with(|group| {
+    let stage = Stage::new(SLOW).import().with(|group| {
         group.threads = 1;
         group.limits.request = seconds(1);
         group.limits.shutdown = seconds(1);
@@ -130,16 +131,17 @@ fn a_request_timeout_ends_the_process_and_shows_where_it_was() {
 
 #[test]
 fn other_limits_need_no_deadlock_timeout_and_a_request_timeout_waits_for_others() {
-    let stage = Stage::new(SLOW).with(|group| {
-        group.limits.request = seconds(1);
+    let stage = Stage::new(SLOW).import().with(|group| {
+        group.limits.request = seconds(3);
         group.limits.deadlock = None;
         group.limits.shutdown = seconds(1);
     });
     let mut worker = stage.ready();
     let mut connection = worker.connect();
     connection.send(&Request::to("/30")).unwrap();
-    std::thread::sleep(Duration::from_millis(1200));
-    let request = Request::to("/0.9");
+    // With two threads the limit is 5.1 s. The other request begins well before that, and is not as old by then.
+    std::thread::sleep(Duration::from_millis(2500));
+    let request = Request::to("/4");
     let mut other = worker.connect();
     other.send(&request).unwrap();
     worker.expect(&FromWorker::Ending(Reason::RequestTimeout));
@@ -149,7 +151,7 @@ fn other_limits_need_no_deadlock_timeout_and_a_request_timeout_waits_for_others(
 
 #[test]
 fn an_interrupted_request_is_a_gateway_timeout() {
-    let stage = Stage::new(SLOW).with(|group| {
+    let stage = Stage::new(SLOW).import().with(|group| {
         group.threads = 1;
         group.limits.request = seconds(1);
         group.limits.interrupt = seconds(5);
@@ -174,7 +176,7 @@ fn an_interrupted_request_is_a_gateway_timeout() {
 
 #[test]
 fn an_interrupt_that_comes_too_late_hits_nobody_else() {
-    let stage = Stage::new(SLOW).with(|group| {
+    let stage = Stage::new(SLOW).import().with(|group| {
         group.threads = 1;
         group.limits.request = seconds(1);
         group.limits.interrupt = seconds(10);
@@ -191,7 +193,7 @@ fn an_interrupt_that_comes_too_late_hits_nobody_else() {
 
 #[test]
 fn an_interrupt_in_vain_ends_the_process() {
-    let stage = Stage::new(SLOW).with(|group| {
+    let stage = Stage::new(SLOW).import().with(|group| {
         group.threads = 1;
         group.limits.request = seconds(1);
         group.limits.interrupt = seconds(1);

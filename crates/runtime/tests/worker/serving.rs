@@ -58,16 +58,26 @@ fn a_ticket_is_back_by_the_time_of_the_answer() {
 
 #[test]
 fn long_requests_run_on_all_threads_at_once() {
-    let stage = Stage::new(SLOW).with(|group| group.threads = 4);
+    let stage = Stage::new(
+        r#"
+import threading
+
+ALL = threading.Barrier(4, timeout=15)
+
+def application(environ, start_response):
+    # Each goes on when all four are here.
+    ALL.wait()
+    start_response("200 OK", [])
+    return [b"done"]
+"#,
+    )
+    .with(|group| group.threads = 4);
     let worker = stage.ready();
-    worker.get("/0");
-    let start = Instant::now();
     std::thread::scope(|scope| {
         for _ in 0..4 {
-            scope.spawn(|| assert_eq!(worker.get("/0.5").text(), "done"));
+            scope.spawn(|| assert_eq!(worker.get("/").text(), "done"));
         }
     });
-    assert!(start.elapsed() < Duration::from_millis(900), "{:?}", start.elapsed());
 }
 
 #[test]
@@ -105,9 +115,9 @@ fn requests_that_come_while_the_script_is_loaded_wait_for_it() {
 fn a_lost_ticket_is_found_again() {
     let stage = Stage::new(HELLO).with(|group| group.threads = 1);
     let worker = stage.ready();
+    let start = Instant::now();
     assert!(worker.process().take_ticket());
     // Whoever comes now waits in the queue until the worker has seen that nobody sends anything.
-    let start = Instant::now();
     assert_eq!(worker.get("/").text(), "hello /");
     assert!(start.elapsed() > Duration::from_secs(1));
     assert!(worker.process().is_idle());
@@ -149,7 +159,7 @@ fn a_connection_without_a_request_costs_no_ticket() {
         serve();
         worker.process().idle() == 2
     });
-    assert!(closed.elapsed() < Duration::from_secs(2));
+    assert!(closed.elapsed() < Duration::from_secs(4), "it was given back, and not taken for lost after 5 s");
 }
 
 #[test]
@@ -213,14 +223,15 @@ fn a_script_without_the_callable_is_not_found() {
 fn what_close_does_comes_before_the_end_of_the_reply() {
     let stage = Stage::new(
         r#"
-import time
+import os, time
 
 class Body:
     def __iter__(self):
         yield b"body"
 
     def close(self):
-        time.sleep(0.3)
+        while not os.path.exists(__file__ + ".go"):
+            time.sleep(0.01)
         print("closed")
 
 def application(environ, start_response):
@@ -232,11 +243,11 @@ def application(environ, start_response):
     let mut connection = worker.connect();
     let request = Request::to("/");
     connection.send(&request).unwrap();
-    let start = Instant::now();
     let early = connection.receive_until(&request, |answer| answer.is_complete);
-    assert!(early.is_complete && start.elapsed() < Duration::from_millis(250));
+    assert!(early.is_complete);
     assert_eq!((early.text().as_str(), early.outcome), ("body", None));
     assert_eq!(worker.process().idle(), 1, "the thread is not free yet");
+    std::fs::write(stage.folder.path().join("app.wsgi.go"), "").unwrap();
     let late = connection.receive(&request);
     assert_eq!((late.log, late.outcome), (vec!["closed".to_owned()], Some(Outcome::Sent)));
     assert_eq!(worker.process().idle(), 2);
@@ -244,11 +255,11 @@ def application(environ, start_response):
 
 #[test]
 fn a_request_that_has_waited_for_too_long_is_given_back() {
-    let stage = Stage::new(HELLO).with(|group| group.limits.queue = Some(Duration::from_secs(5)));
+    let stage = Stage::new(HELLO).with(|group| group.limits.queue = Some(Duration::from_secs(60)));
     let worker = stage.ready();
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_micros() as i64;
     let mut connection = worker.connect();
-    let answer = connection.ask(&Request { queue_start: now - 6_000_000, ..Request::to("/") });
+    let answer = connection.ask(&Request { queue_start: now - 61_000_000, ..Request::to("/") });
     assert_eq!(answer.retry, Some(RetryReason::TooOld));
     assert!(answer.log[0].contains("WSGI0084"));
     let answer = connection.ask(&Request { queue_start: now - 1_000_000, ..Request::to("/") });
