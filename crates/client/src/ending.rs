@@ -38,8 +38,10 @@ impl Ending {
     pub fn find(board: Option<&Board>, hello: Option<Hello>) -> Self {
         let start = Instant::now();
         loop {
+            // Before the look: however long this thread is kept from it, the last one comes after all that was waited for.
+            let is_last = start.elapsed() >= PATIENCE;
             let found = Self::look(board, hello);
-            if !found.may_change(board) || start.elapsed() >= PATIENCE {
+            if is_last || !found.may_change(board) {
                 return found;
             }
             std::thread::sleep(LOOK);
