@@ -138,8 +138,8 @@ mod tests {
 
     impl Site {
         fn new(name: &str, folder: u32, file: u32) -> Self {
-            let path = std::env::temp_dir().join(format!("oxwsgi-owner-{name}-{}", std::process::id()));
-            fs::create_dir_all(&path).unwrap();
+            let prefix = format!("oxwsgi-owner-{name}-");
+            let path = tempfile::Builder::new().prefix(&prefix).tempdir().unwrap().keep();
             File::create(path.join("a.wsgi")).unwrap();
             fs::set_permissions(path.join("a.wsgi"), Permissions::from_mode(file)).unwrap();
             fs::set_permissions(&path, Permissions::from_mode(folder)).unwrap();

@@ -1,7 +1,7 @@
 //! The request's body: ahead, on demand, beside the reply, and broken.
 
 use std::io::{Read, Write};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use oxwsgi_core::exchange::{Outcome, Send};
 use oxwsgi_core::request::{BodyLength, Field};
@@ -80,27 +80,32 @@ fn a_long_body_comes_when_it_is_asked_for() {
 
 #[test]
 fn a_body_may_come_slowly() {
-    for has_descriptor in [true, false] {
+    let check = |has_descriptor| {
         // The limit is for the worker's silence, and it is the client who takes its time.
         let group = Group::with(1, 1, |settings| {
-            settings.socket_timeout = Some(Duration::from_millis(100));
+            settings.socket_timeout = Some(Duration::from_secs(1));
         });
         group.accept(echo);
         let mut exchange = TestExchange::new();
         exchange.has_descriptor = has_descriptor;
-        exchange.body_length = 4;
+        exchange.body_length = 2;
         let mut client = exchange.client.take().unwrap();
         let sender = std::thread::spawn(move || {
-            for byte in b"slow" {
-                std::thread::sleep(Duration::from_millis(150));
+            for byte in b"so" {
+                std::thread::sleep(Duration::from_millis(1500));
                 client.write_all(&[*byte]).unwrap();
             }
             client
         });
         let outcome = with_view(BodyLength::UntilEnd, &[], |view| group.client.serve(view, &mut exchange));
-        assert_eq!((outcome, exchange.sent()), (Outcome::Sent, b"slow".to_vec()));
+        assert_eq!((outcome, exchange.sent()), (Outcome::Sent, b"so".to_vec()));
         drop(sender.join());
-    }
+    };
+    std::thread::scope(|scope| {
+        for has_descriptor in [true, false] {
+            scope.spawn(move || check(has_descriptor));
+        }
+    });
 }
 
 #[test]
@@ -219,7 +224,7 @@ fn a_second_wish_for_the_body_is_refused() {
 
 #[test]
 fn a_worker_may_take_its_time_with_a_body() {
-    let group = Group::with(1, 1, |settings| settings.socket_timeout = Some(Duration::from_millis(800)));
+    let group = Group::with(1, 1, |settings| settings.socket_timeout = Some(Duration::from_secs(2)));
     group.accept(|worker| {
         worker.begin();
         encode_read(&mut worker.out);
@@ -227,7 +232,7 @@ fn a_worker_may_take_its_time_with_a_body() {
         let mut buffer = vec![0; 500_000];
         // Longer than the limit in all, never as long between two reads.
         for _ in 0..10 {
-            std::thread::sleep(Duration::from_millis(150));
+            std::thread::sleep(Duration::from_millis(250));
             worker.stream.read_exact(&mut buffer).unwrap();
         }
         worker.reply(b"read");
@@ -252,16 +257,14 @@ fn the_time_for_writes_is_none_for_reads() {
 
 #[test]
 fn a_worker_that_reads_nothing_is_not_waited_for_for_ever() {
-    let group = Group::with(1, 1, |settings| settings.socket_timeout = Some(Duration::from_millis(200)));
+    let group = Group::with(1, 1, |settings| settings.socket_timeout = Some(Duration::from_secs(1)));
     group.accept(|worker| {
         worker.begin();
         encode_read(&mut worker.out);
         worker.flush();
-        std::thread::sleep(Duration::from_secs(5));
+        std::thread::sleep(Duration::from_secs(60));
     });
-    let start = Instant::now();
     let mut exchange = TestExchange::with_body(random(8 << 20));
     let outcome = with_view(BodyLength::UntilEnd, &[], |view| group.client.serve(view, &mut exchange));
     assert_eq!((outcome, exchange.numbers()), (Outcome::Refused(504), vec!["WSGI0145"]));
-    assert!(start.elapsed() < Duration::from_secs(3));
 }

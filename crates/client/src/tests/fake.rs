@@ -7,7 +7,6 @@ use std::net::Shutdown;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -22,6 +21,7 @@ use oxwsgi_core::wire::{
     encode_end, encode_head, encode_hello, encode_read,
 };
 use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg};
+use tempfile::TempDir;
 
 use crate::{ClientSettings, GroupClient, ServerExchange};
 
@@ -33,6 +33,7 @@ pub struct Group {
     pub board: Arc<Board>,
     pub listener: Arc<UnixListener>,
     pub socket: PathBuf,
+    _folder: TempDir,
 }
 
 /// Those of a group without options.
@@ -58,10 +59,8 @@ impl Group {
     }
 
     pub fn with(processes: u32, threads: u32, change: impl FnOnce(&mut ClientSettings)) -> Self {
-        static COUNT: AtomicU32 = AtomicU32::new(0);
-        let count = COUNT.fetch_add(1, Ordering::Relaxed);
-        let socket = std::env::temp_dir().join(format!("oxwsgi-client-{}-{count}.sock", std::process::id()));
-        let _ = std::fs::remove_file(&socket);
+        let folder = tempfile::tempdir().unwrap();
+        let socket = folder.path().join("socket");
         let listener = Arc::new(UnixListener::bind(&socket).unwrap());
         let mut settings = ClientSettings { socket: socket.clone(), processes, ..settings() };
         change(&mut settings);
@@ -72,7 +71,8 @@ impl Group {
             process.open();
         }
         let own = Board::open(descriptor.as_fd()).unwrap();
-        Self { client: GroupClient::new(settings, Some(own)), board: Arc::new(board), listener, socket }
+        let client = GroupClient::new(settings, Some(own));
+        Self { client, board: Arc::new(board), listener, socket, _folder: folder }
     }
 
     /// Takes one connection after another, each as the number it has, and does `script` with it.
@@ -101,12 +101,6 @@ impl Group {
         let mut exchange = TestExchange::new();
         let outcome = with_view(BodyLength::None, &[], |view| self.client.serve(view, &mut exchange));
         (outcome, exchange)
-    }
-}
-
-impl Drop for Group {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_file(&self.socket);
     }
 }
 
@@ -195,6 +189,11 @@ impl Session {
             Inline::All(body) => Some(body.to_vec()),
         };
         true
+    }
+
+    /// Says nothing more until the client has closed the connection.
+    pub fn wait_for_the_end(&mut self) {
+        while self.read_more() {}
     }
 
     fn read_more(&mut self) -> bool {
@@ -510,11 +509,7 @@ impl Once {
 
 /// A regular file with this text.
 pub fn file(text: &str) -> OwnedFd {
-    static COUNT: AtomicU32 = AtomicU32::new(0);
-    let count = COUNT.fetch_add(1, Ordering::Relaxed);
-    let path = std::env::temp_dir().join(format!("oxwsgi-client-file-{}-{count}", std::process::id()));
-    std::fs::write(&path, text).unwrap();
-    let file = std::fs::File::open(&path).unwrap();
-    std::fs::remove_file(&path).unwrap();
-    file.into()
+    let mut file = tempfile::NamedTempFile::new().unwrap();
+    file.write_all(text.as_bytes()).unwrap();
+    file.reopen().unwrap().into()
 }

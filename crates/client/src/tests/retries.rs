@@ -2,7 +2,7 @@
 
 use std::os::fd::AsFd;
 use std::os::unix::net::{UnixListener, UnixStream};
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use oxwsgi_core::config::ScriptOwner;
@@ -11,6 +11,10 @@ use oxwsgi_core::request::BodyLength;
 use oxwsgi_core::wire::encode_retry;
 
 use super::fake::{Group, PID, Session, TestExchange, with_view};
+use crate::ending;
+
+/// Longer than anything takes on a loaded machine that does not wait for this.
+const LONG: Duration = Duration::from_secs(60);
 
 /// A worker that does as `first` says with its first connection, and serves on all others.
 fn at_first(group: &Group, first: fn(&mut Session)) {
@@ -75,18 +79,24 @@ fn its_body_goes_along() {
 
 #[test]
 fn a_request_whose_application_was_called_does_not() {
+    static IS_SOON: AtomicBool = AtomicBool::new(false);
     let group = Group::new(1, 1);
-    let board = std::sync::Arc::clone(&group.board);
-    at_first(&group, Session::begin);
-    let supervisor = std::thread::spawn(move || {
-        std::thread::sleep(Duration::from_millis(50));
-        board.process(0).unwrap().bury(9);
+    at_first(&group, |worker| {
+        worker.begin();
+        let end = Instant::now();
+        worker.stream.shutdown(std::net::Shutdown::Both).unwrap();
+        // Until the supervisor learns of it.
+        std::thread::sleep(Duration::from_millis(20));
+        worker.board.process(0).unwrap().bury(9);
+        IS_SOON.store(end.elapsed() < ending::PATIENCE, Ordering::SeqCst);
     });
     let (outcome, exchange) = group.get();
-    supervisor.join().unwrap();
     assert_eq!((outcome, exchange.numbers()), (Outcome::Refused(502), vec!["WSGI0146"]));
     let line = &exchange.logged[0].1;
-    assert!(line.contains("(pid=4000) has ended with signal 9 (SIGKILL)"), "{line}");
+    // On a machine so slow that nobody waited for it, there is no more to say.
+    if IS_SOON.load(Ordering::SeqCst) {
+        assert!(line.contains("(pid=4000) has ended with signal 9 (SIGKILL)"), "{line}");
+    }
     assert!(line.contains("GET /path?query"), "{line}");
 }
 
@@ -134,10 +144,9 @@ fn a_connection_that_somebody_else_holds_open_ends_when_its_mark_says_so() {
         worker.process_gives_ticket();
         worker.mark(|mark, _| mark.close());
     });
-    let start = Instant::now();
+    // Nobody who waits for the end of the connection gets this: there is none within the time for silence.
     let (outcome, exchange) = group.get();
     assert_eq!((outcome, exchange.sent()), (Outcome::Sent, b"served".to_vec()));
-    assert!(start.elapsed() < Duration::from_secs(3));
     assert_eq!(group.board.process(0).unwrap().idle(), 2);
 }
 
@@ -197,13 +206,13 @@ fn an_end_is_noticed_although_a_child_of_the_process_holds_the_connection_open()
             script(worker);
             let child = worker.stream.try_clone().unwrap();
             worker.board.process(0).unwrap().bury(9);
-            std::thread::sleep(Duration::from_secs(30));
+            std::thread::sleep(Duration::from_secs(60));
             drop(child);
         });
         let start = Instant::now();
         let (outcome, exchange) = group.get();
         assert_eq!(outcome, expected, "{:?}", exchange.logged);
-        assert!(start.elapsed() < Duration::from_secs(5));
+        assert!(start.elapsed() < Duration::from_secs(30));
     }
 }
 
@@ -213,10 +222,10 @@ fn what_a_process_sent_before_its_end_counts() {
     at_first(&group, |worker| {
         worker.begin();
         worker.board.process(0).unwrap().bury(9);
-        std::thread::sleep(Duration::from_millis(1500));
+        worker.wait_for_the_end();
         worker.reply(b"after all");
     });
-    // Seen to have ended after a second; what counts is what was sent by then.
+    // Seen to have ended after a second, and nobody waits for more.
     let (outcome, _) = group.get();
     assert_eq!(outcome, Outcome::Refused(502));
     let group = Group::new(1, 1);
@@ -269,7 +278,7 @@ fn processes_that_never_take_anything_are_given_up() {
 
 #[test]
 fn a_full_queue_is_answered_at_once() {
-    let group = Group::new(1, 1);
+    let group = Group::with(1, 1, |settings| settings.connect_timeout = LONG);
     // The shortest queue there is; nobody accepts.
     rustix::net::listen(group.listener.as_fd(), 0).unwrap();
     // A queue takes one more than its length.
@@ -278,24 +287,31 @@ fn a_full_queue_is_answered_at_once() {
     let (outcome, exchange) = group.get();
     assert_eq!((outcome, exchange.numbers()), (Outcome::Refused(503), vec!["WSGI0116"]));
     assert!(exchange.logged[0].1.contains("listen-backlog=100"), "{:?}", exchange.logged);
-    assert!(exchange.retry_after.is_some() && start.elapsed() < Duration::from_secs(1));
+    assert!(exchange.retry_after.is_some() && start.elapsed() < LONG);
 }
 
 #[test]
 fn a_group_that_nobody_listens_for_is_waited_for() {
-    let mut group = Group::with(1, 1, |settings| settings.connect_timeout = Duration::from_millis(300));
+    let limit = Duration::from_millis(300);
+    let mut group = Group::with(1, 1, |settings| settings.connect_timeout = limit);
     // The file stays when the listener goes.
     let elsewhere = group.socket.with_extension("other");
     group.listener = std::sync::Arc::new(UnixListener::bind(&elsewhere).unwrap());
+    let start = Instant::now();
     let (outcome, exchange) = group.get();
     assert_eq!((outcome, exchange.numbers()), (Outcome::Refused(503), vec!["WSGI0116"]));
+    assert!(start.elapsed() >= limit);
+}
+
+#[test]
+fn a_group_without_a_socket_is_not_waited_for() {
+    let group = Group::with(1, 1, |settings| settings.connect_timeout = LONG);
     std::fs::remove_file(&group.socket).unwrap();
     let start = Instant::now();
     let (outcome, exchange) = group.get();
     assert_eq!((outcome, exchange.numbers()), (Outcome::Refused(503), vec!["WSGI0117"]));
     assert!(exchange.logged[0].1.contains("uid="), "{:?}", exchange.logged);
-    assert!(start.elapsed() < Duration::from_millis(200));
-    std::fs::remove_file(elsewhere).unwrap();
+    assert!(start.elapsed() < LONG);
 }
 
 #[test]

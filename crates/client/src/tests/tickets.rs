@@ -34,6 +34,16 @@ fn served_by(group: &Group) -> String {
     String::from_utf8(exchange.sent()).unwrap()
 }
 
+/// Waits until so many connections are closed.
+#[track_caller]
+fn wait_for_count(closed: &AtomicU64, count: u64) {
+    let start = Instant::now();
+    while closed.load(Ordering::SeqCst) < count {
+        assert!(start.elapsed() < Duration::from_secs(20), "they are kept");
+        std::thread::sleep(Duration::from_millis(1));
+    }
+}
+
 fn idle(group: &Group, slot: u32) -> u32 {
     group.board.process(slot).unwrap().idle()
 }
@@ -70,16 +80,17 @@ fn without_a_ticket_a_request_goes_into_the_queue() {
 
 #[test]
 fn a_connection_closed_by_the_worker_costs_no_ticket() {
+    static CLOSED: AtomicU64 = AtomicU64::new(0);
     let group = Group::new(1, 1);
     group.accept(|worker| {
         serve_once(worker);
         worker.mark(|mark, _| mark.close());
+        CLOSED.fetch_add(1, Ordering::SeqCst);
     });
     for number in 0..3 {
         assert_eq!(served_by(&group), number.to_string());
         assert_eq!(idle(&group, 0), 1);
-        // Until the worker has said so.
-        std::thread::sleep(Duration::from_millis(20));
+        wait_for_count(&CLOSED, number + 1);
     }
 }
 
@@ -108,13 +119,16 @@ fn a_ticket_comes_back_when_the_worker_closes_before_it_reads() {
 
 #[test]
 fn a_ticket_comes_back_when_nothing_can_be_sent() {
+    static CLOSED: AtomicU64 = AtomicU64::new(0);
     let group = Group::new(1, 2);
     group.accept(|worker| {
         serve_once(worker);
-        // Closed without a word.
+        // Without a word.
+        worker.stream.shutdown(std::net::Shutdown::Both).unwrap();
+        CLOSED.fetch_add(1, Ordering::SeqCst);
     });
     assert_eq!(served_by(&group), "0");
-    std::thread::sleep(Duration::from_millis(50));
+    wait_for_count(&CLOSED, 1);
     assert_eq!(served_by(&group), "1");
     assert_eq!(idle(&group, 0), 2);
 }
@@ -160,11 +174,7 @@ fn no_more_connections_are_kept_than_there_were_requests_at_once() {
             std::thread::yield_now();
         }
     }
-    let start = Instant::now();
-    while CLOSED.load(Ordering::Relaxed) < 4 {
-        assert!(start.elapsed() < Duration::from_secs(10), "they are kept");
-        std::thread::yield_now();
-    }
+    wait_for_count(&CLOSED, 4);
 }
 
 #[test]
