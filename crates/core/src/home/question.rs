@@ -218,16 +218,20 @@ mod tests {
 
     impl Folder {
         fn new(name: &str) -> Self {
-            let path = std::env::temp_dir().join(format!("oxwsgi-home-{name}-{}", std::process::id()));
-            fs::create_dir_all(path.join("bin")).unwrap();
+            let prefix = format!("oxwsgi-home-{name}-");
+            let path = tempfile::Builder::new().prefix(&prefix).tempdir().unwrap().keep();
+            fs::create_dir(path.join("bin")).unwrap();
             fs::write(path.join("oxwsgi_runtime.abi3.so"), "x").unwrap();
             Self(path)
         }
 
         fn script(self, text: &str) -> Self {
             let program = self.0.join("bin/python3");
-            fs::write(&program, format!("#!/bin/sh\n{text}\n")).unwrap();
-            fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
+            // Not written by this process: a child of another test's that has just been forked would hold the file open for
+            // writing, and as long nobody can execute it.
+            let mut shell = std::process::Command::new("/bin/sh");
+            shell.args(["-c", r#"printf '#!/bin/sh\n%s\n' "$2" > "$1" && chmod 755 "$1""#, "sh"]);
+            assert!(shell.arg(program).arg(text).status().unwrap().success());
             self
         }
 

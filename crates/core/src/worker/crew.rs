@@ -194,17 +194,20 @@ impl Crew {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::atomic::AtomicUsize;
+    use std::sync::atomic::{AtomicU64, AtomicUsize};
     use std::sync::mpsc::{Receiver, channel};
 
     use super::*;
 
-    /// Runs `threads` that take numbers of milliseconds out of a channel and sleep as long; gives who had which, and the most
-    /// that slept at once.
+    /// What a job waits for comes within this time, or never.
+    const PATIENCE: Duration = Duration::from_secs(20);
+
+    /// Runs `threads` that take jobs out of a channel. Each is a number, of so many jobs that wait for each other before they are
+    /// done. Gives who had which, and the most that were under way at once.
     fn served(threads: usize, jobs: impl FnOnce(&dyn Fn(u64))) -> (Vec<(usize, u64)>, usize) {
         let (sender, receiver) = channel::<u64>();
         let (crew, receiver) = (Crew::default(), Mutex::new(receiver));
-        let (busy, most) = (AtomicUsize::new(0), AtomicUsize::new(0));
+        let (busy, most, begun) = (AtomicUsize::new(0), AtomicUsize::new(0), AtomicU64::new(0));
         let done = Mutex::new(Vec::new());
         let serve = |number: usize, receiver: &Mutex<Receiver<u64>>| {
             let seat = Seat::new();
@@ -215,7 +218,12 @@ mod tests {
                 };
                 crew.leave_lead(Instant::now());
                 most.fetch_max(busy.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
-                std::thread::sleep(Duration::from_millis(job));
+                if let Some(before) = begun.fetch_add(1, Ordering::SeqCst).checked_div(job) {
+                    let (start, all) = (Instant::now(), (before + 1) * job);
+                    while begun.load(Ordering::SeqCst) < all && start.elapsed() < PATIENCE {
+                        std::thread::sleep(Duration::from_millis(1));
+                    }
+                }
                 busy.fetch_sub(1, Ordering::SeqCst);
                 done.lock().unwrap().push((number, job));
             }
@@ -241,8 +249,7 @@ mod tests {
 
     #[test]
     fn long_jobs_spread_over_all_threads() {
-        // Each begins some milliseconds after the one before, at the most.
-        let (done, most) = served(4, |send| (0..8).for_each(|_| send(300)));
+        let (done, most) = served(4, |send| (0..8).for_each(|_| send(4)));
         assert_eq!((done.len(), most), (8, 4));
     }
 
@@ -251,9 +258,8 @@ mod tests {
         let (done, most) = served(2, |send| {
             for _ in 0..3 {
                 std::thread::sleep(Duration::from_millis(30));
-                send(100);
-                send(100);
-                std::thread::sleep(Duration::from_millis(120));
+                send(2);
+                send(2);
             }
         });
         assert_eq!((done.len(), most), (6, 2));

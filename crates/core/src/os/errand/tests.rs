@@ -87,9 +87,9 @@ fn none_of_our_descriptors_is_handed_on() {
 
 #[test]
 fn what_the_account_may_not_reach_is_named() {
-    let folder = std::env::temp_dir().join(format!("oxwsgi-errand-{}", std::process::id()));
+    let folder = tempfile::tempdir().unwrap().keep();
     let closed = folder.join("closed");
-    fs::create_dir_all(&closed).unwrap();
+    fs::create_dir(&closed).unwrap();
     fs::write(closed.join("file"), "x").unwrap();
     symlink(closed.join("file"), folder.join("link")).unwrap();
     fs::set_permissions(&folder, fs::Permissions::from_mode(0o755)).unwrap();

@@ -96,14 +96,12 @@ fn an_account_is_assumed_for_good_and_enters_the_folder_itself() {
     if !Account::may_change() {
         return;
     }
-    let folder = std::env::temp_dir().join(format!("oxwsgi-launch-{}", std::process::id()));
-    std::fs::create_dir(&folder).unwrap();
+    let folder = tempfile::tempdir().unwrap();
     std::fs::set_permissions(&folder, std::os::unix::fs::PermissionsExt::from_mode(0o700)).unwrap();
     let account = Some(Account::with_groups(65_534, 65_534, vec![65_533]));
     let (output, ..) = run(&shell("id -u; id -g; id -G").account(account.clone()));
-    let closed = shell("").account(account).folders(vec![text(folder.to_str().unwrap())]);
+    let closed = shell("").account(account).folders(vec![text(folder.path().to_str().unwrap())]);
     let (_, obstacles, _) = run(&closed);
-    std::fs::remove_dir(&folder).unwrap();
     assert_eq!(output, "65534\n65534\n65534 65533\n");
     assert_eq!(steps(&obstacles), [(Step::Folder, Some(libc::EACCES))]);
 }
