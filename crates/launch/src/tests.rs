@@ -3,8 +3,8 @@
 use std::fs;
 use std::io::Read;
 use std::os::fd::FromRawFd;
-use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use oxwsgi_core::config::{DaemonGroup, Host, ProcessSettings};
@@ -61,8 +61,12 @@ impl Fake {
         let messages: String =
             messages.iter().map(|(name, message)| format!("{name} = \"{}\"\n", hex(message))).collect();
         let fake = Self { folder };
-        fs::write(fake.program(), format!("#!/usr/bin/env python3\n{SCRIPT}\n{messages}\n{body}\n")).unwrap();
-        fs::set_permissions(fake.program(), fs::Permissions::from_mode(0o755)).unwrap();
+        let text = format!("#!/usr/bin/env python3\n{SCRIPT}\n{messages}\n{body}\n");
+        // Not written by this process: a child of another test's that has just been forked would hold the file open for
+        // writing, and as long nobody can execute it.
+        let script = r#"printf %s "$2" > "$1" && chmod 755 "$1""#;
+        let mut shell = Command::new("/bin/sh");
+        assert!(shell.args(["-c", script, "sh"]).arg(fake.program()).arg(text).status().unwrap().success());
         fake
     }
 

@@ -54,12 +54,12 @@ mod tests {
 
     #[test]
     fn only_a_rise_is_news() {
-        let file = std::env::temp_dir().join(format!("oxwsgi-events-{}", std::process::id()));
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("events");
         fs::write(&file, "oom_kill 1\n").unwrap();
         let mut watch = OutOfMemory { file: Some(file.clone()), seen: 1 };
         assert!(!watch.has_struck());
         fs::write(&file, "oom_kill 2\n").unwrap();
         assert!(watch.has_struck() && !watch.has_struck());
-        fs::remove_file(file).unwrap();
     }
 }

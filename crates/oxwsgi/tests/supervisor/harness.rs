@@ -7,7 +7,6 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
@@ -27,7 +26,6 @@ pub const NOBODY: u32 = 65_534;
 
 /// Descriptors are inherited while no other test starts a process.
 static STARTING: Mutex<()> = Mutex::new(());
-static COUNTER: AtomicU32 = AtomicU32::new(0);
 
 /// A folder with a server's configuration.
 #[derive(Debug)]
@@ -39,9 +37,8 @@ pub struct Site {
 
 impl Site {
     pub fn new() -> Self {
-        let number = COUNTER.fetch_add(1, Ordering::Relaxed);
-        let folder = std::env::temp_dir().join(format!("oxwsgi-supervisor-{}-{number}", std::process::id()));
-        fs::create_dir_all(folder.join("reports")).unwrap();
+        let folder = tempfile::tempdir().unwrap().keep();
+        fs::create_dir(folder.join("reports")).unwrap();
         fs::set_permissions(&folder, fs::Permissions::from_mode(0o755)).unwrap();
         fs::set_permissions(folder.join("reports"), fs::Permissions::from_mode(0o777)).unwrap();
         let log = OpenOptions::new().create(true).append(true).open(folder.join("error.log")).unwrap();
@@ -65,8 +62,7 @@ impl Site {
             text.push_str(&format!("{name} = \"{hex}\"\n"));
         }
         text.push_str(body);
-        fs::write(&program, text).unwrap();
-        fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
+        write_program(&program, &text);
         let account = is_root().then(|| Account {
             uid: NOBODY,
             gid: NOBODY,
@@ -319,6 +315,14 @@ pub fn eventually<R>(mut look: impl FnMut() -> Option<R>) -> Option<R> {
         sleep(Duration::from_millis(5));
     }
     None
+}
+
+/// Writes a program. Not by this process: a child of another test's that has just been forked would hold the file open for
+/// writing, and as long nobody can execute it.
+fn write_program(path: &Path, text: &str) {
+    let script = r#"printf %s "$2" > "$1" && chmod 755 "$1""#;
+    let written = Command::new("/bin/sh").args(["-c", script, "sh"]).arg(path).arg(text).status().unwrap();
+    assert!(written.success());
 }
 
 /// The processes that a process has started and not waited for.

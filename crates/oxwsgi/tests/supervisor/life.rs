@@ -10,8 +10,8 @@ fn a_killed_process_is_on_the_board_and_replaced() {
     let supervised = site.supervise(&site.plan(vec![site.group("g", "say(READY)\nwait()")]), &[]);
     let known = supervised.group();
     let (slot, pid) = known.await_living(1, &[])[0];
-    // One that has served for a while.
-    std::thread::sleep(std::time::Duration::from_millis(1100));
+    // One that has served for a while, which its supervisor is to see in its own time.
+    std::thread::sleep(std::time::Duration::from_millis(3000));
     kill(pid);
     let (next, _) = known.await_living(1, &[pid])[0];
     assert_ne!(slot, next, "its slot still says how it ended");
@@ -25,13 +25,17 @@ fn a_killed_process_is_on_the_board_and_replaced() {
 #[test]
 fn a_process_that_dies_young_is_not_restarted_at_once() {
     let site = Site::new();
-    let supervised = site.supervise(
-        &site.plan(vec![site.group("g", "say(READY)\ncount('starts')\ntime.sleep(.05)\nos.abort()")]),
-        &[],
-    );
+    let body = "import resource\nresource.setrlimit(resource.RLIMIT_CORE, (0, 0))\n\
+                report(str(count('starts')), time.monotonic())\nsay(READY)\nif count('lives') > 3: wait()\nos.abort()";
+    let supervised = site.supervise(&site.plan(vec![site.group("g", body)]), &[]);
     supervised.group();
-    site.await_line(&["signal 6 (SIGABRT), restarting it in 0.4 s."]);
-    assert_eq!(site.count("starts"), 3);
+    for wait in ["0.1", "0.2", "0.4"] {
+        site.await_line(&[&format!("signal 6 (SIGABRT), restarting it in {wait} s.")]);
+    }
+    let starts: Vec<f64> =
+        (1..=4).map(|number| site.await_report(&number.to_string()).parse().unwrap()).collect();
+    let pauses: Vec<f64> = starts.windows(2).map(|pair| pair[1] - pair[0]).collect();
+    assert!(pauses[0] >= 0.1 && pauses[1] >= 0.2 && pauses[2] >= 0.4, "{pauses:?}");
 }
 
 #[test]
@@ -153,10 +157,9 @@ fn much_output_of_one_group_does_not_hold_up_another() {
     let started = supervised.started();
     let known = &started.groups[1].1;
     let (_, pid) = known.await_living(1, &[])[0];
-    let begin = std::time::Instant::now();
     kill(pid);
+    // There is no end to the noise: whoever waited for one would wait in vain.
     known.await_living(1, &[pid]);
-    assert!(begin.elapsed().as_secs() < 5);
     supervised.lifeline = None;
     assert_eq!(supervised.ended().code(), Some(0));
 }
