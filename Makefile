@@ -158,5 +158,5 @@ clean: ## Remove what was built.
 $(TOOLS)/.made: tests/requirements.txt
 	@./tools/apt-install python3 python3-venv
 	$(PYTHON) -m venv $(TOOLS)
-	$(TOOLS)/bin/pip install --quiet -r tests/requirements.txt
+	./tools/pip-install $(TOOLS) -r tests/requirements.txt
 	@touch $@

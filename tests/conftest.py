@@ -13,7 +13,7 @@ from harness.config import Config, Part
 from harness.contract import contract_config
 from harness.httpd import Mpm
 from harness.lane import Lane, MissingComponentError
-from harness.places import REPOSITORY
+from harness.places import FRAMEWORKS, REPOSITORY
 from harness.server import Server
 from harness.servers import Servers
 from harness.site import Site
@@ -117,6 +117,18 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
                     pytest.mark.xfail(reason=reason, strict=True, run=mark.kwargs.get("run", True))
                 )
                 config.stash[_DIFFERENCES].setdefault(lane.name, set()).add(reason)
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Make what takes long the first time, and is kept, before the time of any test runs."""
+    if session.config.option.collectonly:
+        return
+    wanted = {(_lane_of(item), _folder(item) == "frameworks") for item in session.items}
+    for lane, has_frameworks in wanted:
+        if lane is not None:
+            lane.prepare()
+            if has_frameworks:
+                lane.readable_python.venv(FRAMEWORKS)
 
 
 def _folder(item: pytest.Item | pytest.Function) -> str:

@@ -37,7 +37,7 @@ def test_a_request_finds_it_loaded(start):
         files={"site/app.wsgi": SCRIPT.format(name="app")},
     )
     assert server.get("/app").text == "app 1"
-    assert len(server.error_log.find("imported app")) == 1
+    assert len(server.error_log.wait_for("imported app")) == 1
 
 
 @pytest.mark.provokes("imported a into 'g'", "imported b into ''", "imported c into 'g'")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 
 import httpx
 import pytest
@@ -95,6 +94,8 @@ def test_a_graceful_restart_under_load_loses_nothing(start):
     assert load.answers >= 120
 
 
+# The threads of a child that is being replaced may all be seen before its successor's.
+@pytest.mark.allows("AH00484")
 @pytest.mark.differs("a child with threads ends when it is told to", reference="reference", run=False)
 def test_processes_that_are_replaced_under_load_lose_nothing(start):
     server = start('WSGIScriptAlias /iteration "${apps}/iteration.wsgi"\nMaxConnectionsPerChild 20')
@@ -156,13 +157,19 @@ def test_without_destroying_interpreters_atexit_does_not_run(start):
     assert "farewell from" not in server.error_log.text()
 
 
+def stop_at_once(server):
+    """Who is told to stop a second time, after three seconds, or is killed, is named in the log: that tells a
+    process that does not end from a machine that is busy."""
+    since = server.error_log.position()
+    server.stop()
+    assert server.error_log.find("AH0004[56]|WSGI1202|WSGI1205", since) == []
+
+
 @pytest.mark.differs("a child with threads ends when it is told to", reference="reference", run=False)
 def test_stopping_is_prompt(start):
     server = start('WSGIScriptAlias /iteration "${apps}/iteration.wsgi"')
     server.get("/iteration/list")
-    began = time.monotonic()
-    server.stop()
-    assert time.monotonic() - began < 5
+    stop_at_once(server)
 
 
 @pytest.mark.every_python
@@ -177,9 +184,7 @@ def test_stopping_is_prompt_when_threading_was_imported_by_a_request(start, grou
     )
     for _ in range(4):
         assert server.get("/app").text == "registered"
-    began = time.monotonic()
-    server.stop()
-    assert time.monotonic() - began < 5
+    stop_at_once(server)
     server.error_log.wait_for("end of")
 
 

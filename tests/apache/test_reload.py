@@ -127,7 +127,7 @@ def test_a_script_that_raises_while_loading_is_tried_again(script):
     script = script(content="1 / 0\n")
     assert script.server.get("/app").status_code == 500
     assert script.server.get("/app").status_code == 500
-    assert len(script.server.error_log.find("^ZeroDivisionError")) == 2
+    assert len(script.server.error_log.wait_for("^ZeroDivisionError", count=2)) == 2
 
 
 @pytest.mark.provokes("SystemExit: enough")

@@ -8,16 +8,17 @@
 /echo                       yields each piece of at most 64 KiB as soon as it is read
 /ignore                     answers without reading
 /attributes                 type name, module and public attributes of wsgi.input
-/failures                   reads until an exception, then reads again; kept for /report
-/report                     what the last /failures met
+/failures?NAME              reads until an exception, then reads again; kept for /report
+/report?NAME                what the last /failures of that name (or of none) met
 """
 
 import ast
+import collections
 import hashlib
 import json
 from urllib.parse import parse_qsl
 
-report = []
+reports = collections.defaultdict(list)
 
 
 def application(environ, start_response):
@@ -76,6 +77,7 @@ def attributes(environ):
 
 
 def failures(environ):
+    report = reports[environ["QUERY_STRING"]]
     report.clear()
     for _ in range(2):
         try:
@@ -94,5 +96,5 @@ HANDLERS = {
     "/ignore": lambda environ: [],
     "/attributes": attributes,
     "/failures": failures,
-    "/report": lambda environ: report,
+    "/report": lambda environ: reports[environ["QUERY_STRING"]],
 }

@@ -2,7 +2,7 @@
 
 /keep     keeps environ, start_response and write, for use after the request
 /use      uses each of them; JSON: what each raised
-/thread   starts a thread that uses them once the request is over, and waits for nothing
+/thread   starts a thread that uses them when /result is asked for, and waits for nothing
 /result   what that thread met
 """
 
@@ -11,6 +11,7 @@ import threading
 
 kept = {}
 result = {}
+asked = threading.Event()
 done = threading.Event()
 
 
@@ -47,21 +48,10 @@ def use():
     }
 
 
-def use_in_thread(closed):
-    assert closed.wait(20)
+def use_in_thread():
+    assert asked.wait(20)
     result.update(use())
     done.set()
-
-
-class ClosingResult(list):
-    """Lets the thread go on when the request is over."""
-
-    def __init__(self, blocks, closed):
-        super().__init__(blocks)
-        self.closed = closed
-
-    def close(self):
-        threading.Timer(0.2, self.closed.set).start()
 
 
 def application(environ, start_response):
@@ -69,13 +59,14 @@ def application(environ, start_response):
     if path == "/keep":
         return keep(environ, start_response)
     if path == "/thread":
-        closed = threading.Event()
         result.clear()
+        asked.clear()
         done.clear()
         keep(environ, start_response)
-        threading.Thread(target=use_in_thread, args=(closed,)).start()
-        return ClosingResult([b"started"], closed)
+        threading.Thread(target=use_in_thread).start()
+        return [b"started"]
     if path == "/result":
+        asked.set()
         assert done.wait(20)
     body = json.dumps(result if path == "/result" else use()).encode()
     start_response("200 OK", [("Content-Type", "application/json")])

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from harness.wait import wait_until
+
 
 def test_a_true_length_frames_the_body(gateway):
     with gateway.raw() as connection:
@@ -30,8 +32,7 @@ def test_bytes_beyond_the_length_are_not_sent(gateway, route):
 @pytest.mark.allows("Content-Length|Content length")
 def test_the_iteration_goes_on_to_its_end(gateway):
     gateway.get("/content_length/generator?declare=5&give=20")
-    gateway.settle()
-    assert gateway.get("/content_length/steps").text == "20"
+    wait_until(lambda: gateway.get("/content_length/steps").text == "20", "all blocks to be asked for")
 
 
 @pytest.mark.parametrize("route", ["", "/generator", "/write"])

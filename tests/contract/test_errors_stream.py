@@ -76,11 +76,12 @@ def test_the_logging_module_writes_there(logged):
 @pytest.mark.provokes("with a client")
 @pytest.mark.parametrize("path", ["print", "stdout", "stderr"])
 def test_entries_belong_to_the_request(gateway, path):
+    since = gateway.error_log.position()
     with gateway.raw() as connection:
         port = connection.socket.getsockname()[1]
         connection.request(f"GET /errors/{path}?text=with+a+client")
         connection.response()
-    (entry,) = gateway.error_log.wait_for("with a client")[-1:]
+    (entry,) = gateway.error_log.wait_for("with a client", since)
     assert entry.level == "error"
     assert entry.client == gateway.client_in_log(port)
 

@@ -31,6 +31,7 @@ def test_use_by_a_later_request(gateway):
 
 def test_use_by_a_thread_that_outlives_the_request(gateway):
     assert gateway.get("/late/thread").text == "started"
+    gateway.settle()
     assert_all_refused(gateway.get("/late/result").json())
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from harness.wait import wait_until
+
 
 def test_written_data_comes_before_the_result(gateway):
     assert gateway.get("/write/parts").text == "one two three"
@@ -48,7 +50,7 @@ def test_a_client_that_left_raises_oserror(gateway):
         connection.request("GET /write/keep-going")
         connection.read_head()
         connection.abort()
-    gateway.settle()
-    ((_kind, is_oserror, text),) = gateway.get("/write/report").json()
+    report = wait_until(lambda: gateway.get("/write/report").json(), "the application to be stopped")
+    ((_kind, is_oserror, text),) = report
     assert is_oserror
     assert "client connection closed" in text or "failed to write" in text

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-REQUIREMENTS = Path(__file__).with_name("requirements.txt")
+from harness.places import FRAMEWORKS
 
 
 @pytest.fixture(scope="session")
 def venv(lane) -> Path:
     """The environment's folder: what WSGIPythonHome names."""
-    return lane.readable_python.venv(REQUIREMENTS)
+    return lane.readable_python.venv(FRAMEWORKS)

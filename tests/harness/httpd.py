@@ -13,6 +13,7 @@ from functools import cache
 from pathlib import Path
 
 from harness.config import Config, as_apache
+from harness.connections import unix_connections
 from harness.error_log import HTTPD_LINE
 from harness.lane import Lane, MissingComponentError
 from harness.processes import Process
@@ -40,7 +41,8 @@ class Mpm:
             settings |= {"MinSpareThreads": 1, "MaxSpareThreads": workers}
         settings |= {
             "StartServers": self.processes,
-            "ServerLimit": 2 * self.processes + 2,
+            # With room for those that are replaced and take their time to end.
+            "ServerLimit": 2 * self.processes + 8,
             "MaxRequestWorkers": workers,
         }
         return "\n".join(f"{directive} {value}" for directive, value in settings.items())
@@ -147,8 +149,16 @@ Listen 127.0.0.1:{self._status_port}
         return scoreboard[1]
 
     def _is_idle(self) -> bool:
-        """Whether the only worker at work is the one that answers this question."""
-        return sum(self.scoreboard().count(state) for state in "RWLC") <= 1
+        """Whether the only worker at work is the one that answers this question, and no process of a group
+        works for a request that httpd has given up: it learns of that later."""
+        is_idle = sum(self.scoreboard().count(state) for state in "RWLC") <= 1
+        return is_idle and not (self.lane.is_daemon and self._has_abandoned())
+
+    def _has_abandoned(self) -> bool:
+        return any(
+            connection.path.startswith(f"{self.root}/") and connection.inode != "0" == connection.other_end
+            for connection in unix_connections()
+        )
 
 
 def _is_httpd(process: Process) -> bool:

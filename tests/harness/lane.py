@@ -133,6 +133,12 @@ class Lane:
     def readable_python(self) -> Python:
         return self.python.readable()
 
+    def prepare(self) -> None:
+        """Make what is kept between sessions."""
+        python = self.readable_python
+        if self.gateway == REFERENCE_6:
+            python.venv(_MOD_WSGI_6)
+
     def module_file(self, session: Path) -> Path:
         """The module of this lane, with its Python, where the server's user can read it."""
         if self.gateway == REFERENCE:

@@ -12,6 +12,7 @@ from functools import cache
 from pathlib import Path
 
 from harness.config import Config, as_nginx
+from harness.connections import unix_connections
 from harness.error_log import NGINX_LINE
 from harness.httpd import Mpm
 from harness.lane import Lane, MissingComponentError
@@ -195,25 +196,16 @@ def _abandoned(processes: Iterable[Process]) -> bool:
 
     nginx ends a request when its client has left; the process that works for it learns of it later.
     """
-    rows = _unix_sockets()
+    ends = {connection.inode: connection.other_end for connection in unix_connections()}
     for process in processes:
         try:
             targets = process.descriptors().values()
         except (ProcessLookupError, FileNotFoundError):
             continue
         inodes = {target[len("socket:[") : -1] for target in targets if target.startswith("socket:[")}
-        if any(rows.get(inode) == "0" for inode in inodes):
+        if any(ends.get(inode) == "0" for inode in inodes):
             return True
     return False
-
-
-def _unix_sockets() -> dict[str, str]:
-    """The accepted connections of named sockets: the inode of each, and of its other end or 0 (see ss(8))."""
-    listing = subprocess.run(
-        ["ss", "-xHn", "state", "established"], capture_output=True, text=True, check=True
-    ).stdout
-    rows = [line.split() for line in listing.splitlines()]
-    return {row[-3]: row[-1] for row in rows if row[0] == "u_str" and row[-4].startswith("/")}
 
 
 @cache

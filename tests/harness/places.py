@@ -16,6 +16,7 @@ from pathlib import Path
 
 TESTS = Path(__file__).resolve().parent.parent
 REPOSITORY = TESTS.parent
+FRAMEWORKS = TESTS / "frameworks" / "requirements.txt"
 CACHE = Path("/var/tmp") / f"oxwsgi-tests-{os.getuid()}"
 
 

@@ -121,5 +121,4 @@ def _is_elf(path: Path) -> bool:
 
 def _build_venv(executable: Path, target: Path, requirements: Path) -> None:
     subprocess.run([executable, "-m", "venv", target], check=True)
-    pip = [target / "bin" / "python", "-m", "pip", "--disable-pip-version-check"]
-    subprocess.run([*pip, "install", "--quiet", "-r", requirements], check=True)
+    subprocess.run([places.REPOSITORY / "tools" / "pip-install", target, "-r", requirements], check=True)

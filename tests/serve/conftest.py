@@ -127,7 +127,7 @@ def frameworks(python):
         shutil.rmtree(place, ignore_errors=True)
         subprocess.run([python, "-m", "venv", place], check=True)
         arguments = [f"--requirement={path}" for path in wanted]
-        subprocess.run([place / "bin/pip", "install", "--quiet", *arguments], check=True)
+        subprocess.run([ROOT / "tools/pip-install", place, *arguments], check=True)
         stamp.write_text(text)
     return place
 
