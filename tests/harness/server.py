@@ -71,8 +71,7 @@ class Server:
         self._mode = lane.mode_parts(python_home, python_path, own_groups=own_groups)
         self._account = server_account() if names_user else None
         self.process: subprocess.Popen | None = None
-        self._ports = [free_port() for _ in range(3)]
-        self._status_port = free_port()
+        *self._ports, self._status_port = free_ports(4)
         self._env = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LANG": "C.UTF-8", **(env or {})}
         self._clients: list[httpx.Client] = []
         for name in ("logs", "run", "htdocs"):
@@ -343,11 +342,13 @@ class Server:
         return httpx.get(url, headers=closing, timeout=10, verify=_tls_context(), trust_env=False).text
 
 
-def free_port() -> int:
-    """A port nobody listens on now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+def free_ports(count: int) -> list[int]:
+    """So many ports nobody listens on now, each another: they are all held until the last one is found."""
+    with contextlib.ExitStack() as held:
+        probes = [held.enter_context(socket.socket()) for _ in range(count)]
+        for probe in probes:
+            probe.bind(("127.0.0.1", 0))
+        return [probe.getsockname()[1] for probe in probes]
 
 
 def server_account() -> str | None:
