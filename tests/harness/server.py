@@ -217,11 +217,11 @@ class Server:
 
     def supervisors(self) -> list[Process]:
         """Those that look after the processes of its daemon groups."""
-        return [process for process in self.processes() if process.is_supervisor]
+        return processes.without_copies(process for process in self.processes() if process.is_supervisor)
 
     def keepers(self) -> list[Process]:
         """Those that start and replace supervisors for a server that cannot do it itself."""
-        return [process for process in self.processes() if process.is_keeper]
+        return processes.without_copies(process for process in self.processes() if process.is_keeper)
 
     def own_processes(self) -> list[Process]:
         """Those that run the server's own program: neither supervisor nor application."""
@@ -233,7 +233,7 @@ class Server:
         process = self._running()
         process.send_signal(how)
         try:
-            process.wait(30)
+            process.wait(60)
             self.wait_until_gone(everyone)
         except (subprocess.TimeoutExpired, TimeoutError) as error:
             left = {process.pid: process.command for process in self.processes()}
@@ -339,7 +339,7 @@ class Server:
         """What its status page says."""
         url = f"http://127.0.0.1:{self._status_port}/?auto"
         closing = {"Connection": "close"}
-        return httpx.get(url, headers=closing, timeout=10, verify=_tls_context(), trust_env=False).text
+        return httpx.get(url, headers=closing, timeout=30, verify=_tls_context(), trust_env=False).text
 
 
 def free_ports(count: int) -> list[int]:
