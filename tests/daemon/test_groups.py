@@ -184,7 +184,7 @@ class TestVirtualHosts:
             assert where == {f"{name}_error"}
 
     def test_the_group_logs_where_it_was_defined(self, server):
-        assert server.log("shop_error").find("daemon process 'shop'")
+        assert server.log("shop_error").wait_for("daemon process 'shop'")
 
 
 @pytest.mark.server("httpd")

@@ -208,7 +208,7 @@ def test_a_busy_process_is_killed_after_the_head(site):
 @pytest.mark.differs("a large body that is not read does not cut a large reply", run=False)
 def test_a_large_unread_body_and_a_large_reply(site):
     """Of a client that reads while it sends; one that does not may fill all buffers, whatever the handler."""
-    site = site("processes=1 threads=1 socket-timeout=3")
+    site = site("processes=1 threads=1 socket-timeout=10")
     with site.server.raw() as connection, ThreadPoolExecutor(1) as pool:
         headers = ("Content-Length: 8000000", "Connection: close")
         sending = pool.submit(

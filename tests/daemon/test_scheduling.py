@@ -43,17 +43,22 @@ def warm_up(site) -> None:
 def test_fast_requests_do_not_wait_for_a_slow_one(site, mpm):
     site = site("processes=2 threads=1", mpm=Mpm(mpm.name, processes=4 if mpm.name == "prefork" else 1))
     warm_up(site)
-    took = []
-    with site.server.raw() as slow:
-        slow.request("GET /app/sleep?seconds=1", "Connection: close")
-        deadline = time.monotonic() + 1
-        while len(took) < 100 and time.monotonic() < deadline:
+
+    def times() -> list[float]:
+        """Of a hundred fast requests, the longest last."""
+        took = []
+        for _ in range(100):
             began = time.monotonic()
             assert site.pid()
             took.append(time.monotonic() - began)
-        assert slow.response()[1].data == b"slept"
-    assert len(took) == 100, f"only {len(took)} fast requests in the second of the slow one: {took}"
-    assert max(took) < 0.1
+        return sorted(took)
+
+    alone = times()
+    # The slow one lasts until all of them are answered: who waited for it would do so in vain.
+    with held(site):
+        beside = times()
+    # Nor is there another wait. A machine that stands still for a moment delays a few, not every tenth.
+    assert beside[90] < 0.1 + 3 * alone[90], f"{beside[80:]} beside a slow one, {alone[80:]} alone"
 
 
 @pytest.mark.parametrize(
@@ -110,38 +115,36 @@ def test_every_process_takes_part(site):
 @pytest.mark.differs("a full queue is told at once, with when to come back", run=False)
 def test_a_full_queue(site):
     """The kernel lets one more wait than the backlog says (see listen(2) and unix(7))."""
-    site = site("processes=1 threads=1 listen-backlog=4", mpm=WIDE)
-    with contextlib.ExitStack() as connections, held(site):
-        asked = [connections.enter_context(site.server.raw()) for _ in range(16)]
-        for connection in asked:
-            connection.request("GET /app/pid", "Connection: close")
-        refused = []
-        began = time.monotonic()
-        for connection in asked:
-            connection.socket.settimeout(0.5)
-            with contextlib.suppress(TimeoutError):
-                head, _body = connection.response()
-                refused.append(head)
-                asked = [other for other in asked if other is not connection]
+    site = site("processes=1 threads=1 listen-backlog=4 connect-timeout=60", mpm=WIDE)
+    with contextlib.ExitStack() as connections, ThreadPoolExecutor(16) as pool:
+        with held(site):
+            asked = [connections.enter_context(site.server.raw()) for _ in range(16)]
+            for connection in asked:
+                connection.socket.settimeout(60)
+                connection.request("GET /app/pid", "Connection: close")
+            answers = [pool.submit(lambda c=connection: c.response()[0]) for connection in asked]
+            # Long before the time that a request may wait for a place in the queue.
+            wait_until(lambda: sum(answer.done() for answer in answers) >= 16 - 6, "ten to be refused")
+            told = [answer.result() for answer in answers if answer.done()]
+            assert {head.status for head in told} == {503}
+        heads = [answer.result() for answer in answers]
+        refused = [head for head in heads if head.status == 503]
         assert 16 - 6 <= len(refused) <= 16 - 4
-        assert {head.status for head in refused} == {503}
         assert all(int(head.get("Retry-After")) > 0 for head in refused)
-        assert time.monotonic() - began < 5
-        site.release("held-0")
-        for connection in asked:
-            connection.socket.settimeout(15)
-        assert [connection.response()[0].status for connection in asked] == [200] * len(asked)
+        assert [head.status for head in heads if head not in refused] == [200] * (16 - len(refused))
     assert site.get("/pid").status_code == 200
 
 
 @pytest.mark.provokes("WSGI0084")
 def test_queue_timeout(site):
     """A request that waited too long is answered 504, and the application does not see it."""
-    site = site("processes=1 threads=1 queue-timeout=1", mpm=WIDE)
+    site = site("processes=1 threads=1 queue-timeout=2", mpm=WIDE)
     with site.server.raw() as late:
         with held(site):
             late.request("GET /app/count?id=late", "Connection: close")
-            time.sleep(1.2)
+            # Beside the one that is held and the question itself.
+            wait_until(lambda: site.server.busy() >= 3, "the request to have begun")
+            time.sleep(3)
         assert late.response()[0].status == 504
     assert site.get("/count", id="timely").text == "timely"
     assert [line.split()[0] for line in (site.shared / "notes").read_text().splitlines()] == ["timely"]

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import signal
+import tempfile
+from pathlib import Path
 
 import pytest
 
@@ -36,8 +38,8 @@ def note(text):
     with open(os.path.join(folder, "service"), "a") as file:
         print(text, os.getpid(), file=file)
 
-note("began")
 try:
+    note("began")
     deadline = time.monotonic() + 30
     while not os.path.exists(os.path.join(folder, "end")) and time.monotonic() < deadline:
         time.sleep(0.02)
@@ -55,8 +57,7 @@ def service_group(options: str = "") -> list[Part]:
 class Service:
     def __init__(self, start, servers, script=SERVICE, options=""):
         # The folder has to be known before the server is.
-        self.folder = servers.folder / f"service-{id(self)}"
-        self.folder.mkdir()
+        self.folder = Path(tempfile.mkdtemp(prefix="service-", dir=servers.folder))
         self.folder.chmod(0o777)
         self.server = start(
             service_group(options), files={"service.py": script.format(folder=str(self.folder))}
@@ -211,8 +212,8 @@ class TestService:
 
     def test_it_may_handle_signals(self, start, servers):
         handling = SERVICE.replace(
-            'note("began")',
-            'signal.signal(signal.SIGUSR1, lambda number, frame: note("was signalled"))\nnote("began")',
+            "try:\n",
+            'signal.signal(signal.SIGUSR1, lambda number, frame: note("was signalled"))\ntry:\n',
         )
         service = Service(start, servers, handling)
         (pid,) = service.wait_for("began")

@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import contextlib
 import re
+import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 
@@ -74,7 +76,7 @@ class TestRequestTimeout:
         site.wait_for_shutdown("request_timeout")
 
     def test_a_request_in_time(self, site):
-        site = site("threads=1 request-timeout=3")
+        site = site("threads=1 request-timeout=10")
         pid = site.pid()
         assert site.get("/sleep", seconds=1).text == "slept"
         assert site.pid() == pid
@@ -83,18 +85,18 @@ class TestRequestTimeout:
     @PROCESS_ABORTED
     def test_the_other_requests_finish(self, site):
         """Those that are not too old have the graceful timeout."""
-        site = site("threads=2 request-timeout=1 graceful-timeout=5 shutdown-timeout=1")
+        site = site("threads=2 request-timeout=2 graceful-timeout=10 shutdown-timeout=1")
         with site.waiting("never", "/uninterruptible") as stuck:
-            time.sleep(1)
+            time.sleep(2)
             pid = site.wait_for_entry("never")
-            assert site.get("/sleep", seconds=1).text == "slept"
+            assert site.get("/sleep", seconds=2).text == "slept"
             assert stuck.response()[0].status == 502
         assert site.wait_for_successor(pid)
 
     @REQUEST_LOST
     @PROCESS_ABORTED
     def test_requests_go_to_other_processes_meanwhile(self, site):
-        site = site("processes=2 threads=1 request-timeout=1 graceful-timeout=1 shutdown-timeout=2")
+        site = site("processes=2 threads=1 request-timeout=3 graceful-timeout=3 shutdown-timeout=3")
         with site.waiting("never", "/uninterruptible") as stuck, ThreadPoolExecutor(1) as pool:
             ended = pool.submit(lambda: stuck.response()[0].status)
             longest = 0.0
@@ -103,13 +105,14 @@ class TestRequestTimeout:
                 assert site.get("/pid").status_code == 200
                 longest = max(longest, took(began))
             assert ended.result() == 502
-            assert longest < 1
+            # None waited through one of the three times that the end of the other took.
+            assert longest < 3
 
 
 class TestInterruptTimeout:
     def test_an_exception_is_raised_in_the_request(self, site):
         """Which then is answered 504; the process lives on."""
-        site = site("threads=1 request-timeout=1 interrupt-timeout=5")
+        site = site("threads=1 request-timeout=2 interrupt-timeout=5")
         pid = site.pid()
         assert site.get("/wait", name="never").status_code == 504
         site.server.error_log.wait_for("Injected RequestTimeout into thread")
@@ -144,7 +147,7 @@ class TestInterruptTimeout:
 
     def test_the_next_request_is_left_alone(self, site):
         """The exception never reaches a request it was not meant for."""
-        site = site("threads=1 request-timeout=1 interrupt-timeout=10")
+        site = site("threads=1 request-timeout=2 interrupt-timeout=10")
         for _ in range(2):
             assert site.get("/wait", name="never").status_code == 504
             assert [site.get("/pid").status_code for _ in range(10)] == [200] * 10
@@ -163,11 +166,15 @@ class TestDeadlockTimeout:
         site.wait_for_shutdown("deadlock_timeout")
         assert site.pid() != pid
         if not site.server.lane.is_reference:
-            stacks = "\n".join(str(entry) for entry in site.server.error_log.find(r"^Thread 0x"))
-            assert re.search(r"app\.wsgi.*, line \d+ in hold$", stacks, re.MULTILINE)
+
+            def stacks() -> str:
+                return "\n".join(str(entry) for entry in site.server.error_log.find(r"^Thread 0x"))
+
+            pattern = re.compile(r"app\.wsgi.*, line \d+ in hold$", re.MULTILINE)
+            wait_until(lambda: pattern.search(stacks()), "the stack of the thread that holds it")
 
     def test_a_lock_that_is_held_for_a_while(self, site):
-        site = site("threads=2 deadlock-timeout=4")
+        site = site("threads=2 deadlock-timeout=10")
         pid = site.pid()
         assert site.get("/hold", seconds=1).text == "held"
         assert site.pid() == pid
@@ -189,10 +196,11 @@ class TestStartupTimeout:
     @pytest.fixture
     def slow(self, site, servers):
         def make(options):
-            go = servers.folder / f"go-{id(self)}"
+            go = Path(tempfile.mkdtemp(prefix="go-", dir=servers.folder), "go")
+            go.parent.chmod(0o755)
             files = {"slow.wsgi": STARTING.format(go=str(go))}
             return site(
-                f"{options} startup-timeout=1 graceful-timeout=1 shutdown-timeout=1", [SLOW], files=files
+                f"{options} startup-timeout=2 graceful-timeout=1 shutdown-timeout=1", [SLOW], files=files
             ), go
 
         return make
@@ -218,25 +226,25 @@ class TestStartupTimeout:
         site, go = slow("threads=2")
         go.touch()
         pid = int(site.server.get("/slow").text)
-        time.sleep(1.5)
+        time.sleep(2.5)
         assert int(site.server.get("/slow").text) == pid
 
 
 class TestSocketTimeout:
     @pytest.mark.provokes("WSGI0145|upstream timed out")
     def test_a_reply_that_does_not_begin(self, site):
-        site = site("threads=2 socket-timeout=1")
+        site = site("threads=2 socket-timeout=2")
         began = time.monotonic()
         with site.waiting("late") as late:
             assert late.response()[0].status == 504
-            assert 1 <= took(began) < 5
+            assert 2 <= took(began) < 15
             site.release("late")
         assert site.get("/pid").status_code == 200
 
     @pytest.mark.allows("WSGI0119", r"WSGI11[2-4]\d", "WSGI0120")
     @pytest.mark.differs("a reply that breaks off in mid-stream breaks the connection", run=False)
     def test_a_reply_that_does_not_go_on(self, site):
-        site = site("threads=2 socket-timeout=1")
+        site = site("threads=2 socket-timeout=2")
         with site.server.raw() as connection:
             connection.request("GET /app/stream?name=late")
             head = connection.read_head()
@@ -244,12 +252,12 @@ class TestSocketTimeout:
             body = connection.read_body(head)
             assert int(body.data)
             assert not body.is_complete
-            assert took(began) < 5
+            assert took(began) < 15
             site.release("late")
         assert site.get("/pid").status_code == 200
 
     def test_a_reply_in_time(self, site):
-        site = site("threads=2 socket-timeout=3")
+        site = site("threads=2 socket-timeout=10")
         assert site.get("/sleep", seconds=1).text == "slept"
 
 
@@ -266,7 +274,7 @@ def test_connect_timeout(site):
         with ThreadPoolExecutor(8) as pool:
             answers = [pool.submit(lambda c=connection: c.response()[0].status) for connection in asked]
             wait_until(lambda: sum(answer.done() for answer in answers) >= 5, "five to be refused")
-            assert took(began) < 6
+            assert took(began) < 12
             refused = [answer.result() for answer in answers if answer.done()]
             site.release("held")
             assert set(refused) == {503}
@@ -287,12 +295,12 @@ class TestResponseSocketTimeout:
             connection.request("GET /app/unread?size=40000000", "Connection: close")
             connection.read_head()
             assert site.get("/pid").status_code == 200
-            assert took(began) < 8
+            assert took(began) < 15
             data = connection.read_to_end()
             assert len(data) < 40_000_000
 
     def test_a_client_that_reads_slowly(self, site):
-        site = site("processes=1 threads=1 response-socket-timeout=2")
+        site = site("processes=1 threads=1 response-socket-timeout=5")
         with site.server.raw() as connection:
             connection.request("GET /app/unread?size=40000000", "Connection: close")
             head = connection.read_head()

@@ -18,6 +18,7 @@ from harness.error_log import HTTPD_LINE
 from harness.lane import Lane, MissingComponentError
 from harness.processes import Process
 from harness.server import Server
+from harness.wait import wait_until
 
 _BASE_MODULES = ("authz_core", "authz_host", "alias", "mime", "dir", "env", "setenvif", "headers", "status")
 _READY = "resuming normal operations"
@@ -128,9 +129,20 @@ Listen 127.0.0.1:{self._status_port}
         self._start_anew(signal.SIGHUP)
 
     def _start_anew(self, how: signal.Signals) -> None:
-        since = self.error_log.position()
+        since, old = self.error_log.position(), self._listeners()
         self._running().send_signal(how)
         self.error_log.wait_for(_READY, since, timeout=30)
+        # A child of the old generation is told to go by then, but may not have heard of it.
+        wait_until(
+            lambda: not any(child.is_listening for child in old),
+            "the old children to stop accepting",
+            timeout=30,
+        )
+
+    def _listeners(self) -> list[Process]:
+        """The children that accept connections."""
+        children = Process.at(self._running().pid).children()
+        return [child for child in children if _is_httpd(child) and child.is_listening]
 
     def own_processes(self) -> list[Process]:
         return [process for process in self.processes() if _is_httpd(process)]

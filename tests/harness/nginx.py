@@ -128,6 +128,7 @@ http {{
 
     def graceful(self) -> None:
         """Reload the configuration (SIGHUP) and wait until the workers of the old one accept nothing more."""
+        wait_until(lambda: not self._unnamed(), "all that was forked to say what it is")
         old, since = self.workers(), self.error_log.position()
         self._running().send_signal(signal.SIGHUP)
 
@@ -146,6 +147,12 @@ http {{
     def workers(self) -> list[Process]:
         """The worker processes that accept connections."""
         return [process for process in self.own_processes() if _title(process) == "nginx: worker process"]
+
+    def _unnamed(self) -> list[Process]:
+        """Those that have just been forked by the master, and are called as it is."""
+        master = self._running().pid
+        named = [process for process in self.own_processes() if process.pid != master]
+        return [process for process in named if _title(process).startswith("nginx: master process")]
 
     def processes(self) -> list[Process]:
         """Those below the master and in its session, and those below its keepers, which have their own."""

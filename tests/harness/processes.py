@@ -5,12 +5,13 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 _PROC = Path("/proc")
 _ENDED = "ZX"
+_LISTENING = "0A"
 
 
 @dataclass(frozen=True)
@@ -37,8 +38,12 @@ class Process:
     @property
     def is_stopped(self) -> bool:
         """Whether each of its threads has come to the stop that SIGSTOP asks for."""
-        threads = (_PROC / str(self.pid) / "task").glob("*/stat")
-        return all(stat.read_text().rpartition(") ")[2].startswith("T") for stat in threads)
+        states = []
+        for thread in (_PROC / str(self.pid) / "task").iterdir():
+            # One that has ended meanwhile does nothing more either.
+            with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+                states.append((thread / "stat").read_text().rpartition(") ")[2][0])
+        return set(states) == {"T"}
 
     @property
     def parent(self) -> int:
@@ -98,12 +103,28 @@ class Process:
         return found[1:]
 
     def descriptors(self) -> dict[int, str]:
-        """What its open descriptors refer to."""
+        """What its open descriptors refer to; ProcessLookupError when it is no more."""
         targets = {}
-        for entry in (_PROC / str(self.pid) / "fd").iterdir():
-            with contextlib.suppress(FileNotFoundError):
-                targets[int(entry.name)] = str(entry.readlink())
+        try:
+            for entry in (_PROC / str(self.pid) / "fd").iterdir():
+                with contextlib.suppress(FileNotFoundError):
+                    targets[int(entry.name)] = str(entry.readlink())
+        except (FileNotFoundError, PermissionError):
+            # In the moment of its end nobody may read them.
+            if self.is_alive:
+                raise
+            raise ProcessLookupError(self.pid) from None
         return targets
+
+    @property
+    def is_listening(self) -> bool:
+        """Whether it has a TCP socket that waits for connections (see proc_pid_net(5))."""
+        rows = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
+        waiting = {f"socket:[{row[9]}]" for row in rows if row[3] == _LISTENING}
+        try:
+            return not waiting.isdisjoint(self.descriptors().values())
+        except ProcessLookupError:
+            return False
 
     def can_only_read(self, descriptor: int) -> bool:
         """Whether nothing can be written to a descriptor of it."""
@@ -158,6 +179,19 @@ def of_session(session: int) -> list[Process]:
             if process.session == session:
                 found.append(process)
     return found
+
+
+def without_copies(found: Iterable[Process]) -> list[Process]:
+    """Those of them that are no child of another.
+
+    Until a new process executes its program it looks like its parent.
+    """
+    parents: dict[Process, int] = {}
+    for process in found:
+        with contextlib.suppress(ProcessLookupError):
+            parents[process] = process.parent
+    pids = {process.pid for process in parents}
+    return [process for process, parent in parents.items() if parent not in pids]
 
 
 def _stat(pid: int) -> list[str] | None:

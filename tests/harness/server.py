@@ -71,8 +71,7 @@ class Server:
         self._mode = lane.mode_parts(python_home, python_path, own_groups=own_groups)
         self._account = server_account() if names_user else None
         self.process: subprocess.Popen | None = None
-        self._ports = [free_port() for _ in range(3)]
-        self._status_port = free_port()
+        *self._ports, self._status_port = free_ports(4)
         self._env = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LANG": "C.UTF-8", **(env or {})}
         self._clients: list[httpx.Client] = []
         for name in ("logs", "run", "htdocs"):
@@ -218,11 +217,11 @@ class Server:
 
     def supervisors(self) -> list[Process]:
         """Those that look after the processes of its daemon groups."""
-        return [process for process in self.processes() if process.is_supervisor]
+        return processes.without_copies(process for process in self.processes() if process.is_supervisor)
 
     def keepers(self) -> list[Process]:
         """Those that start and replace supervisors for a server that cannot do it itself."""
-        return [process for process in self.processes() if process.is_keeper]
+        return processes.without_copies(process for process in self.processes() if process.is_keeper)
 
     def own_processes(self) -> list[Process]:
         """Those that run the server's own program: neither supervisor nor application."""
@@ -234,7 +233,7 @@ class Server:
         process = self._running()
         process.send_signal(how)
         try:
-            process.wait(30)
+            process.wait(60)
             self.wait_until_gone(everyone)
         except (subprocess.TimeoutExpired, TimeoutError) as error:
             left = {process.pid: process.command for process in self.processes()}
@@ -340,14 +339,16 @@ class Server:
         """What its status page says."""
         url = f"http://127.0.0.1:{self._status_port}/?auto"
         closing = {"Connection": "close"}
-        return httpx.get(url, headers=closing, timeout=10, verify=_tls_context(), trust_env=False).text
+        return httpx.get(url, headers=closing, timeout=30, verify=_tls_context(), trust_env=False).text
 
 
-def free_port() -> int:
-    """A port nobody listens on now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+def free_ports(count: int) -> list[int]:
+    """So many ports nobody listens on now, each another: they are all held until the last one is found."""
+    with contextlib.ExitStack() as held:
+        probes = [held.enter_context(socket.socket()) for _ in range(count)]
+        for probe in probes:
+            probe.bind(("127.0.0.1", 0))
+        return [probe.getsockname()[1] for probe in probes]
 
 
 def server_account() -> str | None:

@@ -109,7 +109,7 @@ class Servers:
         tolerated = [*log_lines.noise(lane), *required] + [log_lines.pattern(lane, what) for what in allowed]
         problems = []
         try:
-            wait_until(lambda: not self._missing(required), "the declared log lines", timeout=5)
+            wait_until(lambda: not self._missing(required), "the declared log lines")
         except TimeoutError:
             problems += [f"was declared but not logged: {what!r}" for what in self._missing(required)]
         for entry in self._unread():

@@ -50,7 +50,7 @@ def test_the_end_of_the_clients_sending_is_its_leaving(server, report, mount):
 
 def test_the_access_log_says_499(server):
     with server.raw() as connection:
-        connection.request("GET /app/sleep?seconds=0.5&who=left")
+        connection.request("GET /app/sleep?seconds=3&who=left")
         wait_until(lambda: server.busy() >= 2, "the request to have begun")
         connection.abort()
     server.settle()
@@ -62,7 +62,7 @@ def test_an_application_that_may_finish(server, report):
     """One that has not begun to answer; what nobody reads ends a reply either way."""
     for mount, end in (("regardless", ["all sent", "closed"]), ("app", ["closed"])):
         with server.raw() as connection:
-            connection.request(f"GET /{mount}/finite?size=100&block=100&after=0.5")
+            connection.request(f"GET /{mount}/finite?size=100&block=100&after=3")
             wait_until(lambda: server.busy() >= 2, "the request to have begun")
             time.sleep(0.2)
             connection.abort()
@@ -83,7 +83,7 @@ def test_one_that_waits_in_the_queue(server):
     calls = int(server.get("/app/calls").text)
     with server.raw() as one, server.raw() as other, server.raw() as waiting:
         for connection in (one, other):
-            connection.request("GET /app/sleep?seconds=1", "Connection: close")
+            connection.request("GET /app/sleep?seconds=4", "Connection: close")
         wait_until(lambda: server.busy() >= 3, "both threads to be taken")
         time.sleep(0.2)
         waiting.request("GET /app/calls?who=waits")

@@ -20,7 +20,7 @@ def server(start_shared):
         location /off {{ {PAGES} wsgi_buffering off; }}
         location /memory {{ {PAGES} wsgi_max_temp_file_size 0; }}
         location /small {{ {PAGES} wsgi_buffer_size 4k; wsgi_buffers 4 4k; wsgi_busy_buffers_size 8k; }}
-        location /tiny {{ {PAGES} wsgi_buffer_size 4k; wsgi_buffers 8 4k; wsgi_read_timeout 3s; }}
+        location /tiny {{ {PAGES} wsgi_buffer_size 4k; wsgi_buffers 8 4k; wsgi_read_timeout 10s; }}
         location /rate {{ {PAGES} wsgi_limit_rate 2m; }}
         location /files {{ wsgi_pass ${{apps}}/file_wrapper.wsgi; }}
         location /files-off {{ wsgi_pass ${{apps}}/file_wrapper.wsgi; wsgi_buffering off; }}

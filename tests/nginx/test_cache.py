@@ -186,7 +186,7 @@ def test_vary(server):
 
 def test_what_is_old_is_asked_for_again(server):
     first = server.get("/short/calls?a=old").text
-    wait_until(lambda: server.get("/short/calls?a=old").text != first, "the reply to expire", timeout=5)
+    wait_until(lambda: server.get("/short/calls?a=old").text != first, "the reply to expire")
 
 
 @pytest.mark.provokes("the site is down")
@@ -197,7 +197,7 @@ def test_what_is_old_is_better_than_an_error(server):
     assert server.get(url).text == "up"
     down.touch()
     responses = [server.get(url)]
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + 15
     while responses[-1].headers["X-Cache"] == "HIT" and time.monotonic() < deadline:
         time.sleep(0.2)
         responses.append(server.get(url))
@@ -214,8 +214,11 @@ def test_what_is_old_is_better_than_no_answer(server, url):
     """The process dies when it is asked again; the configuration says so, or the application itself."""
     assert server.get(url).text == "alive"
     time.sleep(2.1)
+    since = server.error_log.position()
     response = server.get(url)
     assert (response.text, response.headers["X-Cache"]) == ("alive", "STALE")
+    # By who looks after the processes, not by who answers.
+    server.error_log.wait_for("WSGI1202", since)
 
 
 def test_one_asks_for_all(server):
@@ -228,7 +231,7 @@ def test_one_asks_for_all(server):
     ("mount", "state"), [("locked", "HIT"), ("lock-age", "MISS"), ("lock-timeout", "MISS")]
 )
 def test_how_long_others_wait_for_the_one(server, mount, state):
-    url = f"/{mount}/finite?size=5&block=5&after=1"
+    url = f"/{mount}/finite?size=5&block=5&after=3"
     with server.raw() as first:
         first.request(f"GET {url}")
         wait_until(lambda: server.busy() >= 2, "the application to be asked")
@@ -239,12 +242,12 @@ def test_how_long_others_wait_for_the_one(server, mount, state):
 
 def test_what_is_old_is_used_while_it_is_renewed(server):
     """The client does not wait for the application, which is asked all the same."""
-    url = "/background/finite?size=5&block=5&after=0.5"
+    url = "/background/finite?size=5&block=5&after=3"
     assert server.get(url).headers["X-Cache"] == "MISS"
     time.sleep(2.1)
     began = time.monotonic()
     assert server.get(url).headers["X-Cache"] == "STALE"
-    assert time.monotonic() - began < 0.4
+    assert time.monotonic() - began < 2
     wait_until(lambda: server.get(url).headers["X-Cache"] == "HIT", "the reply to be renewed")
 
 
@@ -361,7 +364,7 @@ def test_an_answer_that_still_holds(start, letters):
             {PAGES}
             wsgi_cache zone;
             wsgi_cache_key $request_uri;
-            wsgi_cache_valid 200 1s;
+            wsgi_cache_valid 200 3s;
             wsgi_cache_revalidate on;
         }}
         """,
@@ -375,11 +378,11 @@ def test_an_answer_that_still_holds(start, letters):
 
     assert ask() == "MISS"
     for _ in range(2):
-        time.sleep(2)
+        time.sleep(4.1)
         assert ask() == "REVALIDATED"
         assert ask() == "HIT"
     server.stop()
-    time.sleep(2)
+    time.sleep(4.1)
     server.start()
     assert ask() == "REVALIDATED"
     assert ask() == "HIT"

@@ -154,7 +154,7 @@ def test_the_document_root(environ):
 
 def test_tls(server):
     url = f"https://localhost:{server.port2}/environ"
-    shown = httpx.get(url, verify=False, trust_env=False).json()
+    shown = httpx.get(url, verify=False, trust_env=False, timeout=30).json()
     assert shown["HTTPS"] in ("on", "1")
     assert shown["wsgi.url_scheme"] == shown["REQUEST_SCHEME"] == "https"
     assert shown["SERVER_NAME"] == "secure.example"

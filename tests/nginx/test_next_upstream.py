@@ -19,7 +19,7 @@ def server(start_shared):
             location /any {{ {PAGES} }}
             location /twice {{ {PAGES} wsgi_next_upstream_tries 2; }}
             location /single {{ {PAGES} wsgi_next_upstream_tries 1; }}
-            location /short {{ {PAGES} wsgi_next_upstream_timeout 300ms; }}
+            location /short {{ {PAGES} wsgi_next_upstream_timeout 5s; }}
         }}
         """,
         http="wsgi_daemon_process g processes=4 threads=1; wsgi_process_group g;",
@@ -27,11 +27,19 @@ def server(start_shared):
 
 
 @pytest.mark.parametrize(
-    ("mount", "attempts"), [("once", 1), ("off", 1), ("any", 4), ("twice", 2), ("single", 1), ("short", 2)]
+    ("mount", "attempts", "after"),
+    [
+        ("once", 1, 0.2),
+        ("off", 1, 0.2),
+        ("any", 4, 0.2),
+        ("twice", 2, 0.2),
+        ("single", 1, 0.2),
+        ("short", 2, 3),
+    ],
 )
-def test_how_often(server, mount, attempts):
+def test_how_often(server, mount, attempts, after):
     """Where nothing says less: as often as the group has processes."""
-    response = server.get(f"/{mount}/headers?status=503+Later&after=0.2&body=later")
+    response = server.get(f"/{mount}/headers?status=503+Later&after={after}&body=later")
     assert (response.status_code, response.text) == (503, "later")
     assert response.headers["X-Attempts"] == ", ".join(["503"] * attempts)
 

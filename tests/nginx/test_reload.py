@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
-import time
 
 import pytest
 
@@ -129,7 +129,8 @@ def test_descriptors_of_the_master_do_not_pile_up(site):
     for _ in range(5):
         site.server.graceful()
     wait_until(lambda: len(site.server.supervisors()) == 1, "one supervisor")
-    assert len(master.descriptors()) <= before
+    # Those of its channel to a worker go when it has seen its end.
+    wait_until(lambda: len(master.descriptors()) <= before, "descriptors to be closed")
 
 
 def test_reopening_logs(site):
@@ -161,9 +162,9 @@ def background(new_server):
     yield make
     for server in started:
         for name in ("nginx.pid", "nginx.pid.oldbin"):
-            path = server.root / "run" / name
-            if path.exists():
-                os.kill(int(path.read_text()), signal.SIGTERM)
+            # It goes with its master, and is renamed by another.
+            with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+                os.kill(int((server.root / "run" / name).read_text()), signal.SIGTERM)
         wait_until(lambda folder=str(server.root): _below(folder) == [], "everything to end")
 
 
@@ -217,7 +218,7 @@ def test_the_master_in_the_background_is_killed(background):
         if not worker.is_keeper:
             worker.signal(signal.SIGKILL)
     (server.root / "run" / "nginx.pid").unlink()
-    wait_until(lambda: not any(process.is_alive for process in ours), "everything to end", timeout=10)
+    wait_until(lambda: not any(process.is_alive for process in ours), "everything to end")
 
 
 def test_a_binary_upgrade(background):
@@ -238,8 +239,11 @@ def test_a_binary_upgrade(background):
     wait_until(lambda: not _lives(old), "the first master to end")
     for _ in range(20):
         assert server.get("/text?size=3").text == "abc"
-    began = [process for process in _below(str(server.root)) if process.is_supervisor]
-    assert len(began) == 1
+
+    def supervisors() -> list[Process]:
+        return [process for process in _below(str(server.root)) if process.is_supervisor]
+
+    wait_until(lambda: len(supervisors()) == 1, "the first master's supervisor to end")
 
 
 def test_a_binary_upgrade_that_is_taken_back(background):
@@ -248,7 +252,8 @@ def test_a_binary_upgrade_that_is_taken_back(background):
     os.kill(old, signal.SIGUSR2)
     wait_until(lambda: _pid_of(server) not in (0, old), "a second master")
     new = _pid_of(server)
-    time.sleep(0.5)
+    # A signal that comes before it waits for any is only noticed with the next.
+    server.error_log.wait_for("start worker process ", count=2)
     os.kill(new, signal.SIGTERM)
     wait_until(lambda: not _lives(new), "the second master to end")
     wait_until(lambda: _pid_of(server) == old, "the first master to have its file again")
@@ -280,9 +285,9 @@ def test_an_application_that_does_not_come_to_an_end(start):
     server = start(
         "location / { wsgi_pass ${apps}/nginx/pages.wsgi; }",
         main="worker_shutdown_timeout 1s;",
-        http="wsgi_daemon_process g threads=2 shutdown_timeout=5; wsgi_process_group g;",
+        http="wsgi_daemon_process g threads=2 shutdown_timeout=20; wsgi_process_group g;",
     )
-    assert server.get("/closing?seconds=4").text == "closing"
+    assert server.get("/closing?seconds=8").text == "closing"
     old = server.workers()
     server.graceful()
-    wait_until(lambda: not any(worker.is_alive for worker in old), "the old worker to end", timeout=2.5)
+    wait_until(lambda: not any(worker.is_alive for worker in old), "the old worker to end", timeout=5.5)

@@ -147,7 +147,7 @@ def test_nobody_sends_the_body_once_the_reply_is_over(start):
     assert server.request("HEAD", "/begun", content=b"b" * 100_000).status_code == 200
     began = time.monotonic()
     assert server.get("/text?size=3").text == "abc"
-    assert time.monotonic() - began < 3
+    assert time.monotonic() - began < 15
 
 
 class TestStreaming:
@@ -218,7 +218,8 @@ class TestStreaming:
             connection.request("POST /short/body", "Content-Length: 100", body=b"only this")
             assert connection.is_closed_by_server() or connection.read_head().status in (408, 500)
         server.settle()
-        assert server.get("/short/report").json()[0][0] is True
+        report = wait_until(lambda: server.get("/short/report").json(), "what the application met")
+        assert report[0][0] is True
 
     @pytest.mark.provokes("client intended to send too large body")
     def test_one_that_is_too_large(self, server):

@@ -6,6 +6,8 @@ import json
 
 import pytest
 
+from harness.wait import wait_until
+
 PAGES = "wsgi_pass ${apps}/nginx/pages.wsgi;"
 NAMES = [
     "wsgi_process_group",
@@ -65,21 +67,22 @@ def test_names(logged):
 
 
 def test_times(logged):
-    shown = logged("/app/sleep?seconds=0.3")
-    assert float(shown["wsgi_application_time"]) >= 0.3
-    assert 0 <= float(shown["wsgi_queue_time"]) < 0.3
-    assert float(shown["upstream_response_time"]) >= 0.3
+    shown = logged("/app/sleep?seconds=3")
+    assert float(shown["wsgi_application_time"]) >= 3
+    assert 0 <= float(shown["wsgi_queue_time"]) < 3
+    assert float(shown["upstream_response_time"]) >= 3
 
 
 def test_the_time_in_the_queue(server, logged):
     with server.raw() as busy:
-        busy.request("GET /other/sleep?seconds=0.5", "Connection: close")
+        busy.request("GET /other/sleep?seconds=3", "Connection: close")
+        wait_until(lambda: server.busy() >= 2, "the only thread to be taken")
         shown = logged("/other/text?size=3")
         busy.response()
     assert shown["wsgi_path_info"] in ("/text", "/sleep")
     lines = [json.loads(line) for line in (server.root / "logs" / "wsgi_access.log").read_text().splitlines()]
     (waited,) = [line for line in lines if line["wsgi_path_info"] == "/text"]
-    assert 0.2 < float(waited["wsgi_queue_time"]) < 2
+    assert 0.2 < float(waited["wsgi_queue_time"]) < 8
 
 
 def test_the_status(logged):

@@ -167,7 +167,10 @@ def write(folder):
     def write(name, text):
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(textwrap.dedent(text))
+        # At no moment is a file empty that was there and is changed: who looks at it meanwhile finds a text.
+        with path.open("r+b" if path.exists() else "wb") as file:
+            file.write(textwrap.dedent(text).encode())
+            file.truncate()
         return path
 
     return write
@@ -248,7 +251,7 @@ class Run:
         """Waits for the end and gives the exit status."""
         status = self.process.wait(seconds)
         for thread in self.readers:
-            thread.join(5)
+            thread.join(30)
         return status
 
     def stop(self, number=signal.SIGINT, seconds=30):

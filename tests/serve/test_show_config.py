@@ -107,9 +107,9 @@ def test_it_runs_as_it_is(launch, command_of, hello, write, folder, target):
     file.write_text(text)
     server = subprocess.Popen(command_of(file), stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     try:
-        for _ in range(200):
+        for _ in range(800):
             with contextlib.suppress(OSError):
-                connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+                connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
                 connection.request("GET", "/x")
                 answer = connection.getresponse()
                 break
@@ -118,7 +118,7 @@ def test_it_runs_as_it_is(launch, command_of, hello, write, folder, target):
         assert (answer.status, answer.read()) == (200, b"|/x")
     finally:
         server.send_signal(signal.SIGTERM)
-        server.communicate(timeout=20)
+        server.communicate(timeout=60)
 
 
 @pytest.mark.every_server

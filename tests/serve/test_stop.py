@@ -64,7 +64,8 @@ def test_the_second_signal_stops_at_once(serve, write):
         assert run.process.poll() is None
         start = time.monotonic()
         assert run.stop() == 0
-        assert time.monotonic() - start < 2
+        # Alone it would come four seconds after it was explained.
+        assert time.monotonic() - start < 3
     assert not run.processes()
 
 

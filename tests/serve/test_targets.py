@@ -149,7 +149,7 @@ def test_threads(serve, write):
         """\
         import threading
 
-        both = threading.Barrier(2, timeout=10)
+        both = threading.Barrier(2, timeout=25)
 
 
         def app(environ, start_response):

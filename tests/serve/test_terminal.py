@@ -133,7 +133,7 @@ def test_ready_means_imported(serve, write):
         """\
         import time
 
-        time.sleep(1.5)
+        time.sleep(4)
         imported = time.monotonic()
 
 
@@ -146,7 +146,7 @@ def test_ready_means_imported(serve, write):
     said = time.monotonic()
     imported = float(run.ask("/").text)
     assert imported < said
-    assert time.monotonic() - said < 1, "the first request waited for the import"
+    assert time.monotonic() - said < 3.5, "the first request waited for the import"
 
 
 def test_end_of_the_reader_is_the_end(launch):
