@@ -8,7 +8,7 @@ use oxwsgi_core::os::WaitStatus;
 use oxwsgi_core::wire::Hello;
 
 /// How long to wait for the supervisor to learn of an end and to write it down.
-pub const PATIENCE: Duration = Duration::from_millis(200);
+pub const PATIENCE: Duration = Duration::from_secs(1);
 
 /// Between two looks.
 pub const LOOK: Duration = Duration::from_millis(2);

@@ -350,8 +350,9 @@ impl Exchange {
     pub fn look_at_ending(&mut self) -> bool {
         let board = self.group.board.as_ref();
         let hello = self.attempt.as_ref().and_then(|attempt| attempt.reply.hello);
-        let found = Ending::look(board, hello);
+        // Before the look: however long this process is kept from it, the last one comes after all that was waited for.
         let has_time = self.since.is_some_and(|since| since.elapsed() < ending::PATIENCE);
+        let found = Ending::look(board, hello);
         if found.may_change(board) && has_time {
             self.timer.start_timer(ending::LOOK);
             return false;
