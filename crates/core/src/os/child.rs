@@ -4,10 +4,13 @@
 
 use std::io;
 
+use rustix::event::PollFlags;
 use rustix::process::{
     Pid, Signal, WaitId, WaitIdOptions, WaitOptions, kill_process, kill_process_group, test_kill_process,
     waitid, waitpid,
 };
+
+use super::ready;
 
 /// A child that nobody has waited for, and leads its own process group; its number is its own until [`reap`](Self::reap).
 /// It goes on when this is dropped.
@@ -54,8 +57,13 @@ impl Process {
     }
 }
 
-/// Whether a process of that number is there. Sends nothing; the number may be anybody's.
-pub fn exists(pid: u32) -> bool {
+/// Whether a process of that number runs; the number may be anybody's. One that has ended and was not waited for does
+/// not, where the system can tell: nobody may ever wait for an orphan, in a container without an init.
+pub fn is_running(pid: u32) -> bool {
+    #[cfg(target_os = "linux")]
+    if let Ok(process) = watch(pid) {
+        return !ready(&process, PollFlags::IN).contains(PollFlags::IN);
+    }
     let pid = i32::try_from(pid).ok().and_then(Pid::from_raw);
     pid.is_some_and(|pid| test_kill_process(pid) != Err(rustix::io::Errno::SRCH))
 }
@@ -73,10 +81,23 @@ mod tests {
 
     #[test]
     fn numbers_of_processes_are_told_from_others() {
-        assert!(exists(std::process::id()));
+        assert!(is_running(std::process::id()));
         for nobody in [0, u32::MAX, 0x7fff_fff0] {
-            assert!(!exists(nobody), "{nobody}");
+            assert!(!is_running(nobody), "{nobody}");
         }
         assert!(watch(0).is_err());
+    }
+
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn a_process_that_nobody_waits_for_has_ended() {
+        let mut child =
+            std::process::Command::new("/bin/cat").stdin(std::process::Stdio::piped()).spawn().unwrap();
+        assert!(is_running(child.id()));
+        drop(child.stdin.take());
+        let end = watch(child.id()).unwrap();
+        rustix::event::poll(&mut [rustix::event::PollFd::new(&end, PollFlags::IN)], None).unwrap();
+        assert!(!is_running(child.id()));
+        child.wait().unwrap();
     }
 }

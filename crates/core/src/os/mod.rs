@@ -26,7 +26,7 @@ pub mod users;
 pub mod withheld;
 
 pub use account::Account;
-pub use child::{Process, exists, watch};
+pub use child::{Process, is_running, watch};
 pub use environment::environment;
 pub use errand::Errand;
 pub use forked::reset_signals;

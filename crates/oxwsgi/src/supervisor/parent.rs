@@ -10,7 +10,7 @@ use std::os::unix::fs::FileExt;
 use oxwsgi_core::daemon::board::Board;
 use oxwsgi_core::daemon::{FromSupervisor, Handover, Plan, ToSupervisor, decode, encode};
 use oxwsgi_core::os::packet::{self, Wait};
-use oxwsgi_core::os::{exists, inherited, ready, watch};
+use oxwsgi_core::os::{inherited, is_running, ready, watch};
 use rustix::event::PollFlags;
 
 /// More than any plan has, in bytes.
@@ -87,7 +87,7 @@ impl Parent {
     /// # Errors
     /// The process is gone.
     pub fn watch(&mut self, pid: u32) -> io::Result<()> {
-        if !exists(pid) {
+        if !is_running(pid) {
             return Err(io::ErrorKind::NotFound.into());
         }
         // An old kernel cannot tell; the lifeline can.

@@ -6,7 +6,7 @@
 use std::time::Instant;
 
 use oxwsgi_core::daemon::board::{Board, State};
-use oxwsgi_core::os::{WaitStatus, exists};
+use oxwsgi_core::os::{WaitStatus, is_running};
 
 /// The slots of one board, in its order.
 #[derive(Debug)]
@@ -73,7 +73,7 @@ impl Slots {
         let mut gone = Vec::new();
         for (slot, (_, process)) in self.0.iter_mut().zip(board.all()) {
             match *slot {
-                Slot::Orphan(pid) if !exists(pid) => {
+                Slot::Orphan(pid) if !is_running(pid) => {
                     process.bury(WaitStatus::UNKNOWN.0);
                     *slot = Slot::Dead(now);
                     gone.push(pid);
