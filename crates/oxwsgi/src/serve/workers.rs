@@ -118,8 +118,9 @@ impl Workers {
         if let Some(exception) = block.exception() {
             self.exceptions.insert(pid, exception.to_owned());
         }
-        let text = block.messages().collect::<Vec<_>>().join("\n");
-        !self.echoes.as_mut().is_some_and(|echoes| echoes.is_echo(pid, &text))
+        let Some(echoes) = &mut self.echoes else { return true };
+        // All of it is noted, and one new part is reason enough to show the whole.
+        block.parts().iter().filter(|part| !echoes.is_echo(pid, part)).count() > 0
     }
 }
 
@@ -157,6 +158,16 @@ mod tests {
         assert_eq!(workers.done(8).as_deref(), Some("KeyError: 1"));
         assert!(workers.are_done());
         assert!(workers.hear(&block(8, &lines("KeyError: 1"))), "it serves, and speaks for itself");
+    }
+
+    #[test]
+    fn what_comes_in_pieces_is_an_echo_too() {
+        let mut workers = workers();
+        let traceback = ["Traceback (most recent call last):", "  File \"a.py\"", "KeyError: 1"];
+        assert!(workers.hear(&block(7, &["WSGI0174: no"])));
+        assert!(workers.hear(&block(7, &traceback)));
+        assert!(!workers.hear(&block(8, &[&["WSGI0174: no"], &traceback[..]].concat())));
+        assert!(workers.hear(&block(9, &["WSGI0174: no", traceback[0], traceback[1], "KeyError: 2"])));
     }
 
     #[test]

@@ -11,8 +11,8 @@ use crate::serve::log_view::line::{AccessLine, ErrorLine};
 /// How long after its last line a traceback counts as complete. It is logged at once; what comes later is new.
 const QUIET: Duration = Duration::from_millis(40);
 
-/// How long a traceback is kept back at most, when its thread goes on printing.
-const PATIENCE: Duration = Duration::from_millis(400);
+/// How long a traceback is kept back at most, when its thread goes on printing, or its exception does not come.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 const TRACEBACK: &str = "Traceback (most recent call last):";
 
@@ -49,6 +49,24 @@ impl Block {
         exception
     }
 
+    /// The same text, in parts that do not depend on when which line came: each traceback up to its exception, and each
+    /// other line.
+    pub fn parts(&self) -> Vec<String> {
+        let mut parts: Vec<String> = Vec::new();
+        let mut inside = false;
+        for message in self.messages() {
+            match parts.last_mut().filter(|_| inside && !message.starts_with(TRACEBACK)) {
+                Some(part) => {
+                    part.push('\n');
+                    part.push_str(message);
+                }
+                None => parts.push(message.to_owned()),
+            }
+            inside = is_inside_traceback(inside, message);
+        }
+        parts
+    }
+
     /// Whether a traceback may follow or go on. Other output is never kept back.
     fn is_open(&self) -> bool {
         self.first.module == "wsgi" && (!self.first.is_output() || self.first.message.starts_with(TRACEBACK))
@@ -57,6 +75,11 @@ impl Block {
     fn continues_with(&self, line: &ErrorLine) -> bool {
         self.is_open() && line.is_output() && self.first.client == line.client
     }
+}
+
+/// Whether the exception at the end of a traceback is still to come after `message`; `inside` says that before it.
+fn is_inside_traceback(inside: bool, message: &str) -> bool {
+    message.starts_with(TRACEBACK) || inside && (message.is_empty() || message.starts_with([' ', '\t']))
 }
 
 /// Something to show.
@@ -85,11 +108,16 @@ struct Waiting {
     piece: Piece,
     since: Instant,
     last: Instant,
+    is_inside_traceback: bool,
 }
 
 impl Waiting {
     fn due(&self) -> Instant {
-        if self.piece.is_open() { (self.last + QUIET).min(self.since + PATIENCE) } else { self.since }
+        match self.piece.is_open() {
+            true if self.is_inside_traceback => self.since + PATIENCE,
+            true => (self.last + QUIET).min(self.since + PATIENCE),
+            false => self.since,
+        }
     }
 }
 
@@ -97,20 +125,21 @@ impl Blocks {
     /// Adds a line that came at `now`.
     pub fn add(&mut self, line: ErrorLine, now: Instant) {
         // The last block of that writer: an earlier one of it is complete.
-        let current = self.waiting.iter_mut().rev().find_map(|waiting| match &mut waiting.piece {
-            Piece::Block(block) if block.first.pid == line.pid && block.first.thread == line.thread => {
-                let is_late = now >= (waiting.last + QUIET).min(waiting.since + PATIENCE);
-                Some((block, &mut waiting.last, is_late))
-            }
-            _ => None,
+        let current = self.waiting.iter_mut().rev().find(|waiting| {
+            matches!(&waiting.piece, Piece::Block(block)
+                if block.first.pid == line.pid && block.first.thread == line.thread)
         });
-        match current {
-            Some((block, last, false)) if block.continues_with(&line) => {
-                block.more.push(line.message);
-                *last = now;
-            }
-            _ => self.push(Piece::Block(Block { first: line, more: Vec::new() }), now),
+        if let Some(waiting) = current
+            && now < waiting.due()
+            && let Piece::Block(block) = &mut waiting.piece
+            && block.continues_with(&line)
+        {
+            waiting.is_inside_traceback = is_inside_traceback(waiting.is_inside_traceback, &line.message);
+            waiting.last = now;
+            block.more.push(line.message);
+            return;
         }
+        self.push(Piece::Block(Block { first: line, more: Vec::new() }), now);
     }
 
     /// Adds a request that was logged at `now`. Its traceback came before it, and is shown before it.
@@ -119,7 +148,9 @@ impl Blocks {
     }
 
     fn push(&mut self, piece: Piece, now: Instant) {
-        self.waiting.push_back(Waiting { piece, since: now, last: now });
+        let is_inside_traceback =
+            matches!(&piece, Piece::Block(block) if is_inside_traceback(false, &block.first.message));
+        self.waiting.push_back(Waiting { piece, since: now, last: now, is_inside_traceback });
     }
 
     /// What is complete at `now`, oldest first.
@@ -244,6 +275,40 @@ mod tests {
         assert_eq!(blocks_of(blocks.of_process(1))[0].exception(), Some("ValueError: 1"));
         blocks.add(of(2, "ValueError: 2"), now);
         assert_eq!(blocks_of(blocks.rest())[0].exception(), Some("ValueError: 2"));
+    }
+
+    #[test]
+    fn a_traceback_is_waited_for_until_its_exception() {
+        let (mut blocks, now) = (Blocks::default(), Instant::now());
+        blocks.add(line("a", TRACEBACK), now);
+        let late = now + 5 * QUIET;
+        assert_eq!(blocks.complete(late), []);
+        blocks.add(line("a", "  File \"a.py\""), late);
+        let later = late + 5 * QUIET;
+        blocks.add(line("a", "KeyError: 1"), later);
+        assert_eq!(blocks_of(blocks.complete(later + QUIET))[0].exception(), Some("KeyError: 1"));
+    }
+
+    #[test]
+    fn parts_are_tracebacks_and_other_lines() {
+        let mut blocks = Blocks::default();
+        for message in [
+            "WSGI0174: KeyError",
+            TRACEBACK,
+            "  File \"a.py\"",
+            "KeyError: 1",
+            "",
+            "more",
+            TRACEBACK,
+            TRACEBACK,
+            " x",
+        ] {
+            blocks.add(line("a", message), Instant::now());
+        }
+        let traceback = format!("{TRACEBACK}\n  File \"a.py\"\nKeyError: 1");
+        let unfinished = format!("{TRACEBACK}\n x");
+        let block = &blocks_of(blocks.rest())[0];
+        assert_eq!(block.parts(), ["KeyError", &traceback, "", "more", TRACEBACK, &unfinished]);
     }
 
     #[test]
