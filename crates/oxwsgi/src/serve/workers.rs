@@ -119,8 +119,13 @@ impl Workers {
             self.exceptions.insert(pid, exception.to_owned());
         }
         let Some(echoes) = &mut self.echoes else { return true };
+        let mut parts = block.parts();
+        // What was cut off when its process was ended says no more than it did.
+        if block.is_cut_off() {
+            parts.pop_if(|part| echoes.has_beginning(part));
+        }
         // All of it is noted, and one new part is reason enough to show the whole.
-        block.parts().iter().filter(|part| !echoes.is_echo(pid, part)).count() > 0
+        parts.iter().filter(|part| !echoes.is_echo(pid, part)).count() > 0
     }
 }
 
@@ -168,6 +173,7 @@ mod tests {
         assert!(workers.hear(&block(7, &traceback)));
         assert!(!workers.hear(&block(8, &[&["WSGI0174: no"], &traceback[..]].concat())));
         assert!(workers.hear(&block(9, &["WSGI0174: no", traceback[0], traceback[1], "KeyError: 2"])));
+        assert!(!workers.hear(&block(10, &["WSGI0174: no", traceback[0]])), "it was ended in the middle");
     }
 
     #[test]

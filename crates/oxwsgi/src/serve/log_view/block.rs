@@ -49,6 +49,11 @@ impl Block {
         exception
     }
 
+    /// Whether the exception at its end is missing: its process was ended in the middle of it.
+    pub fn is_cut_off(&self) -> bool {
+        self.messages().fold(false, is_inside_traceback)
+    }
+
     /// The same text, in parts that do not depend on when which line came: each traceback up to its exception, and each
     /// other line.
     pub fn parts(&self) -> Vec<String> {
@@ -309,6 +314,7 @@ mod tests {
         let unfinished = format!("{TRACEBACK}\n x");
         let block = &blocks_of(blocks.rest())[0];
         assert_eq!(block.parts(), ["KeyError", &traceback, "", "more", TRACEBACK, &unfinished]);
+        assert!(block.is_cut_off());
     }
 
     #[test]

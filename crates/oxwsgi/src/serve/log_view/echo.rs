@@ -27,6 +27,11 @@ impl Echoes {
         said.shown = said.shown.max(*times);
         is_echo
     }
+
+    /// Whether a process has said something that begins with `text`.
+    pub fn has_beginning(&self, text: &str) -> bool {
+        self.said.keys().any(|said| said.starts_with(text))
+    }
 }
 
 #[cfg(test)]
