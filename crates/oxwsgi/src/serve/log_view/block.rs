@@ -27,7 +27,7 @@ pub struct Block {
 
 impl Block {
     /// All messages, in order.
-    pub fn messages(&self) -> impl Iterator<Item = &str> {
+    pub fn messages(&self) -> impl DoubleEndedIterator<Item = &str> {
         std::iter::once(self.first.message.as_str()).chain(self.more.iter().map(String::as_str))
     }
 
@@ -36,22 +36,21 @@ impl Block {
         let mut inside = false;
         let mut exception = None;
         for message in self.messages() {
-            if message.starts_with(TRACEBACK) {
-                (inside, exception) = (true, None);
-            } else if inside
-                && exception.is_none()
-                && !message.starts_with([' ', '\t'])
-                && !message.is_empty()
-            {
+            let was_inside = inside;
+            inside = is_inside_traceback(inside, message);
+            if inside {
+                exception = None;
+            } else if was_inside {
                 exception = Some(message);
             }
         }
         exception
     }
 
-    /// Whether the exception at its end is missing: its process was ended in the middle of it.
+    /// Whether the exception at its end is missing: more is to come, or its process was ended.
     pub fn is_cut_off(&self) -> bool {
-        self.messages().fold(false, is_inside_traceback)
+        let last = self.messages().rfind(|message| !is_below_traceback(message));
+        last.is_some_and(|message| message.starts_with(TRACEBACK))
     }
 
     /// The same text, in parts that do not depend on when which line came: each traceback up to its exception, and each
@@ -84,7 +83,12 @@ impl Block {
 
 /// Whether the exception at the end of a traceback is still to come after `message`; `inside` says that before it.
 fn is_inside_traceback(inside: bool, message: &str) -> bool {
-    message.starts_with(TRACEBACK) || inside && (message.is_empty() || message.starts_with([' ', '\t']))
+    message.starts_with(TRACEBACK) || inside && is_below_traceback(message)
+}
+
+/// Whether `message` may stand between the first line of a traceback and its exception.
+fn is_below_traceback(message: &str) -> bool {
+    message.is_empty() || message.starts_with([' ', '\t'])
 }
 
 /// Something to show.
@@ -94,12 +98,6 @@ pub enum Piece {
     Block(Block),
     /// Of the access log.
     Request(AccessLine),
-}
-
-impl Piece {
-    fn is_open(&self) -> bool {
-        matches!(self, Self::Block(block) if block.is_open())
-    }
 }
 
 /// Keeps both logs in order, and collects the lines of the error log into blocks.
@@ -113,15 +111,16 @@ struct Waiting {
     piece: Piece,
     since: Instant,
     last: Instant,
-    is_inside_traceback: bool,
 }
 
 impl Waiting {
     fn due(&self) -> Instant {
-        match self.piece.is_open() {
-            true if self.is_inside_traceback => self.since + PATIENCE,
-            true => (self.last + QUIET).min(self.since + PATIENCE),
-            false => self.since,
+        match &self.piece {
+            Piece::Block(block) if block.is_open() => {
+                let patience = self.since + PATIENCE;
+                if block.is_cut_off() { patience } else { patience.min(self.last + QUIET) }
+            }
+            _ => self.since,
         }
     }
 }
@@ -139,7 +138,6 @@ impl Blocks {
             && let Piece::Block(block) = &mut waiting.piece
             && block.continues_with(&line)
         {
-            waiting.is_inside_traceback = is_inside_traceback(waiting.is_inside_traceback, &line.message);
             waiting.last = now;
             block.more.push(line.message);
             return;
@@ -153,9 +151,7 @@ impl Blocks {
     }
 
     fn push(&mut self, piece: Piece, now: Instant) {
-        let is_inside_traceback =
-            matches!(&piece, Piece::Block(block) if is_inside_traceback(false, &block.first.message));
-        self.waiting.push_back(Waiting { piece, since: now, last: now, is_inside_traceback });
+        self.waiting.push_back(Waiting { piece, since: now, last: now });
     }
 
     /// What is complete at `now`, oldest first.
